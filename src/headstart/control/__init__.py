@@ -1,0 +1,1 @@
+"""Methods that learn to control, one file a method."""

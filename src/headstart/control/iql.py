@@ -1,0 +1,78 @@
+"""Implicit Q-learning (Kostrikov et al., 2021, arXiv 2110.06169)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from headstart.control.actor_critic import ActorCritic
+from headstart.control.method import Metrics, td_target
+from headstart.control.networks import evaluate
+from headstart.core.specs import Spec
+from headstart.data.batch import Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class IQL(ActorCritic):
+    """Implicit Q-learning: never queries actions outside the data. Continuous or discrete actions."""
+
+    name: ClassVar[str] = "iql"
+    policy: ClassVar[str] = "gaussian"
+    order: ClassVar[tuple[str, ...]] = ("value", "actor", "critic")
+    discrete: ClassVar[bool] = True
+
+    expectile: float = 0.7
+    """Of the value regression; 0.7 for locomotion, 0.9 for ant mazes (table in appendix B)."""
+    temperature: float = 3.0
+    """Weight of the advantage in the policy regression; 10 for ant mazes."""
+    advantage_clip: float = 100.0
+    """Largest weight of one transition in the policy regression."""
+    actor_decay_steps: int | None = 1_000_000
+    """Updates over which the policy's learning rate falls to zero on a cosine; None keeps it constant."""
+
+    def networks(self, spec: Spec, key: PRNGKeyArray) -> dict[str, Any]:
+        """Policy, critics and a state-value function."""
+        rest_key, value_key = jax.random.split(key)
+        return super().networks(spec, rest_key) | {"value": self.make_value(spec, value_key)}
+
+    def optimizer(self, name: str) -> optax.GradientTransformation:
+        """Adam; a cosine schedule for the policy."""
+        if name == "actor" and self.actor_decay_steps:
+            return optax.adam(optax.cosine_decay_schedule(self.learning_rate, self.actor_decay_steps))
+        return super().optimizer(name)
+
+    def data_value(self, critics: Any, batch: Batch) -> Float[Array, "critics batch"]:
+        """Q of the recorded actions."""
+        if jnp.issubdtype(batch.actions.dtype, jnp.integer):
+            values = evaluate(critics, batch.observations)
+            return jnp.take_along_axis(values, batch.actions[None, :, None], -1)[..., 0]
+        return evaluate(critics, batch.observations, batch.actions)
+
+    def advantage(self, nets: SimpleNamespace, batch: Batch) -> Float[Array, batch]:
+        """How much better the recorded action is than the state's value, by the target critics' minimum."""
+        return jnp.min(self.data_value(nets.target_critic, batch), 0) - nets.value(batch.observations)
+
+    def value_loss(self, value: Any, nets: SimpleNamespace, batch: Batch, key: PRNGKeyArray) -> tuple[Array, Metrics]:
+        """Expectile regression of V on Q (equation 5)."""
+        target = jnp.min(self.data_value(nets.target_critic, batch), 0)
+        gap = jax.lax.stop_gradient(target) - value(batch.observations)
+        weight = jnp.where(gap > 0, self.expectile, 1 - self.expectile)
+        return jnp.mean(weight * jnp.square(gap)), {"value/state": jnp.mean(target - gap)}
+
+    def actor_loss(self, actor: Any, nets: SimpleNamespace, batch: Batch, key: PRNGKeyArray) -> tuple[Array, Metrics]:
+        """Advantage-weighted log-likelihood of the recorded actions (equation 7)."""
+        weight = jnp.minimum(jnp.exp(self.temperature * self.advantage(nets, batch)), self.advantage_clip)
+        log_prob = actor(batch.observations).log_prob(batch.actions)
+        return -jnp.mean(jax.lax.stop_gradient(weight) * log_prob), {"policy/log_prob": jnp.mean(log_prob)}
+
+    def critic_loss(self, critic: Any, nets: SimpleNamespace, batch: Batch, key: PRNGKeyArray) -> tuple[Array, Metrics]:
+        """Temporal-difference regression towards V of the next observation (equation 6)."""
+        target = td_target(batch, nets.value(batch.next_observations))
+        values = self.data_value(critic, batch)
+        return jnp.mean(jnp.sum(jnp.square(values - target), 0)), {"value/critic": jnp.mean(values)}

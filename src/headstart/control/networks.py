@@ -1,0 +1,235 @@
+"""Networks of the control wing: perceptrons, policies, critics, and ensembles of them.
+
+Every module is a pytree whose leaves are all arrays, so it passes through ``jax.grad`` and ``jax.lax.scan`` as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from headstart.control.distributions import Categorical, Deterministic, Normal, TanhNormal
+
+Module = TypeVar("Module")
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "relu": jax.nn.relu,
+    "tanh": jnp.tanh,
+    "selu": jax.nn.selu,
+    "elu": jax.nn.elu,
+    "gelu": jax.nn.gelu,
+}
+
+
+class Linear(eqx.Module):
+    """An affine map, weights uniform in ±1/√inputs (or orthogonal), biases likewise (or zero)."""
+
+    weight: Float[Array, "inputs outputs"]
+    bias: Float[Array, outputs]
+
+    def __init__(self, inputs: int, outputs: int, key: PRNGKeyArray, orthogonal_gain: float | None = None):
+        weight_key, bias_key = jax.random.split(key)
+        if orthogonal_gain is not None:
+            self.weight = jax.nn.initializers.orthogonal(orthogonal_gain)(weight_key, (inputs, outputs), jnp.float32)
+            self.bias = jnp.zeros(outputs)
+        else:
+            bound = inputs**-0.5
+            self.weight = jax.random.uniform(weight_key, (inputs, outputs), minval=-bound, maxval=bound)
+            self.bias = jax.random.uniform(bias_key, (outputs,), minval=-bound, maxval=bound)
+
+    def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+        """Apply the map to the last axis."""
+        return x @ self.weight + self.bias
+
+
+class LayerNorm(eqx.Module):
+    """Layer normalisation over the last axis with a learned scale and offset."""
+
+    scale: Float[Array, features]
+    offset: Float[Array, features]
+
+    def __init__(self, features: int):
+        self.scale = jnp.ones(features)
+        self.offset = jnp.zeros(features)
+
+    def __call__(self, x: Float[Array, "*batch features"]) -> Float[Array, "*batch features"]:
+        """Normalise each row to mean 0 and variance 1, then scale and offset."""
+        mean = jnp.mean(x, -1, keepdims=True)
+        variance = jnp.mean(jnp.square(x - mean), -1, keepdims=True)
+        return (x - mean) * jax.lax.rsqrt(variance + 1e-6) * self.scale + self.offset
+
+
+class MLP(eqx.Module):
+    """A perceptron: affine, optional layer norm, activation, … , affine."""
+
+    layers: list[Linear]
+    norms: list[LayerNorm]
+    activation: str = eqx.field(static=True)
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        hidden: Sequence[int],
+        key: PRNGKeyArray,
+        *,
+        layer_norm: bool = False,
+        activation: str = "relu",
+        final_scale: float = 1.0,
+        orthogonal: bool = False,
+    ):
+        sizes = [inputs, *hidden, outputs]
+        keys = jax.random.split(key, len(sizes) - 1)
+        gains = [2.0**0.5] * len(hidden) + [1.0]
+        layers = [
+            Linear(a, b, k, gain if orthogonal else None)
+            for a, b, k, gain in zip(sizes, sizes[1:], keys, gains, strict=False)
+        ]
+        if final_scale != 1.0:
+            layers[-1] = jax.tree.map(lambda leaf: leaf * final_scale, layers[-1])
+        self.layers = layers
+        self.norms = [LayerNorm(size) for size in hidden] if layer_norm else []
+        self.activation = activation
+
+    def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+        """Apply the perceptron to the last axis."""
+        activation = ACTIVATIONS[self.activation]
+        for index, layer in enumerate(self.layers[:-1]):
+            x = layer(x)
+            if self.norms:
+                x = self.norms[index](x)
+            x = activation(x)
+        return self.layers[-1](x)
+
+
+class DeterministicActor(eqx.Module):
+    """A policy that gives one action in [-1, 1] (tanh of a perceptron)."""
+
+    trunk: MLP
+
+    def __call__(self, observations: Float[Array, "*batch observation"]) -> Deterministic:
+        """The action at each observation."""
+        return Deterministic(jnp.tanh(self.trunk(observations)))
+
+
+class TanhGaussianActor(eqx.Module):
+    """A Gaussian squashed by tanh, as in SAC; standard deviation from the observation, or one free vector.
+
+    Attributes:
+        trunk: perceptron to the mean, and to the log standard deviation unless that is a free vector.
+        log_std: the free vector, or None.
+    """
+
+    trunk: MLP
+    log_std: Float[Array, action] | None
+    log_std_min: float = eqx.field(static=True, default=-20.0)
+    log_std_max: float = eqx.field(static=True, default=2.0)
+
+    def __call__(self, observations: Float[Array, "*batch observation"]) -> TanhNormal:
+        """The distribution of actions at each observation."""
+        out = self.trunk(observations)
+        if self.log_std is None:
+            mean, log_std = jnp.split(out, 2, axis=-1)
+        else:
+            mean, log_std = out, jnp.broadcast_to(self.log_std, out.shape)
+        return TanhNormal(mean, jnp.exp(jnp.clip(log_std, self.log_std_min, self.log_std_max)))
+
+
+class GaussianActor(eqx.Module):
+    """A Gaussian with mean tanh(perceptron) and one free vector of log standard deviations, as in IQL."""
+
+    trunk: MLP
+    log_std: Float[Array, action]
+    log_std_min: float = eqx.field(static=True, default=-5.0)
+    log_std_max: float = eqx.field(static=True, default=2.0)
+
+    def __call__(self, observations: Float[Array, "*batch observation"]) -> Normal:
+        """The distribution of actions at each observation."""
+        mean = jnp.tanh(self.trunk(observations))
+        return Normal(
+            mean, jnp.broadcast_to(jnp.exp(jnp.clip(self.log_std, self.log_std_min, self.log_std_max)), mean.shape)
+        )
+
+
+class CategoricalActor(eqx.Module):
+    """A distribution over discrete actions: softmax of a perceptron."""
+
+    trunk: MLP
+
+    def __call__(self, observations: Float[Array, "*batch observation"]) -> Categorical:
+        """The distribution of actions at each observation."""
+        return Categorical(self.trunk(observations))
+
+
+class Critic(eqx.Module):
+    """Q(s, a) for continuous actions."""
+
+    trunk: MLP
+
+    def __call__(
+        self, observations: Float[Array, "*batch observation"], actions: Float[Array, "*batch action"]
+    ) -> Float[Array, "*batch"]:
+        """The value of each action at each observation."""
+        return self.trunk(jnp.concatenate([observations, actions], -1))[..., 0]
+
+
+class DiscreteCritic(eqx.Module):
+    """Q(s, ·) for discrete actions."""
+
+    trunk: MLP
+
+    def __call__(self, observations: Float[Array, "*batch observation"]) -> Float[Array, "*batch choices"]:
+        """The value of every choice at each observation."""
+        return self.trunk(observations)
+
+
+class Value(eqx.Module):
+    """V(s)."""
+
+    trunk: MLP
+
+    def __call__(self, observations: Float[Array, "*batch observation"]) -> Float[Array, "*batch"]:
+        """The value of each observation."""
+        return self.trunk(observations)[..., 0]
+
+
+class Scalar(eqx.Module):
+    """One positive learned number, stored as its logarithm: a temperature or a Lagrange multiplier."""
+
+    logarithm: Float[Array, ""]
+
+    @classmethod
+    def of(cls, value: float) -> Scalar:
+        """A scalar with this value."""
+        return cls(jnp.log(jnp.asarray(value, jnp.float32)))
+
+    def __call__(self) -> Float[Array, ""]:
+        """Its value."""
+        return jnp.exp(self.logarithm)
+
+
+def ensemble(make: Callable[[PRNGKeyArray], Module], count: int, key: PRNGKeyArray) -> Module:
+    """``count`` independently initialised modules as one module whose arrays have a leading axis."""
+    return jax.vmap(make)(jax.random.split(key, count))
+
+
+def evaluate(members: Callable[..., Any], *inputs: Array) -> Any:
+    """Every member of an ensemble on the same inputs; the result has a leading axis of members.
+
+    Batched rather than unrolled: on two CPU cores both are equal at two members, and batched is a fifth faster at ten.
+    """
+    return jax.vmap(lambda member: member(*inputs))(members)
+
+
+def subset(members: Module, count: int, key: PRNGKeyArray, replace: bool = True) -> Module:
+    """``count`` members of an ensemble drawn at random (REDQ's in-target minimisation)."""
+    total = jax.tree.leaves(members)[0].shape[0]
+    if count == total and not replace:
+        return members
+    chosen = jax.random.choice(key, total, (count,), replace=replace)
+    return jax.tree.map(lambda leaf: leaf[chosen], members)

@@ -1,0 +1,1 @@
+"""Recorded experience: in, out, checked, measured, weighted and sampled."""
