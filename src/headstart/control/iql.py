@@ -54,7 +54,7 @@ class IQL(ActorCritic):
             return jnp.take_along_axis(values, batch.actions[None, :, None], -1)[..., 0]
         return evaluate(critics, batch.observations, batch.actions)
 
-    def advantage(self, nets: SimpleNamespace, batch: Batch) -> Float[Array, batch]:
+    def advantage(self, nets: SimpleNamespace, batch: Batch) -> Float[Array, " batch"]:
         """How much better the recorded action is than the state's value, by the target critics' minimum."""
         return jnp.min(self.data_value(nets.target_critic, batch), 0) - nets.value(batch.observations)
 

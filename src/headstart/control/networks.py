@@ -30,7 +30,7 @@ class Linear(eqx.Module):
     """An affine map, weights uniform in ±1/√inputs (or orthogonal), biases likewise (or zero)."""
 
     weight: Float[Array, "inputs outputs"]
-    bias: Float[Array, outputs]
+    bias: Float[Array, " outputs"]
 
     def __init__(self, inputs: int, outputs: int, key: PRNGKeyArray, orthogonal_gain: float | None = None):
         weight_key, bias_key = jax.random.split(key)
@@ -50,8 +50,8 @@ class Linear(eqx.Module):
 class LayerNorm(eqx.Module):
     """Layer normalisation over the last axis with a learned scale and offset."""
 
-    scale: Float[Array, features]
-    offset: Float[Array, features]
+    scale: Float[Array, " features"]
+    offset: Float[Array, " features"]
 
     def __init__(self, features: int):
         self.scale = jnp.ones(features)
@@ -126,7 +126,7 @@ class TanhGaussianActor(eqx.Module):
     """
 
     trunk: MLP
-    log_std: Float[Array, action] | None
+    log_std: Float[Array, " action"] | None
     log_std_min: float = eqx.field(static=True, default=-20.0)
     log_std_max: float = eqx.field(static=True, default=2.0)
 
@@ -144,7 +144,7 @@ class GaussianActor(eqx.Module):
     """A Gaussian with mean tanh(perceptron) and one free vector of log standard deviations, as in IQL."""
 
     trunk: MLP
-    log_std: Float[Array, action]
+    log_std: Float[Array, " action"]
     log_std_min: float = eqx.field(static=True, default=-5.0)
     log_std_max: float = eqx.field(static=True, default=2.0)
 

@@ -35,7 +35,7 @@ class SAC(ActorCritic):
         """Policy, critics and the entropy's weight."""
         return super().networks(spec, key) | {"temperature": Scalar.of(self.initial_temperature)}
 
-    def next_value(self, nets: SimpleNamespace, batch: Batch, key: PRNGKeyArray) -> Float[Array, batch]:
+    def next_value(self, nets: SimpleNamespace, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
         """Value of the next observation under the policy, from the target critics."""
         actions, log_probs = nets.actor(batch.next_observations).sample_and_log_prob(key)
         value = jnp.min(evaluate(nets.target_critic, batch.next_observations, actions), 0)
@@ -47,7 +47,7 @@ class SAC(ActorCritic):
         values = evaluate(critic, batch.observations, batch.actions)
         return jnp.mean(jnp.sum(jnp.square(values - target), 0)), {"value/critic": jnp.mean(values)}
 
-    def policy_value(self, values: Float[Array, "critics batch"]) -> Float[Array, batch]:
+    def policy_value(self, values: Float[Array, "critics batch"]) -> Float[Array, " batch"]:
         """How the ensemble's opinions are joined when improving the policy."""
         return jnp.min(values, 0)
 

@@ -134,7 +134,6 @@ def discounted_returns(
         while reach < len(value) and factor.any():
             value[:-reach] += factor[:-reach] * value[reach:]
             factor[:-reach] *= factor[reach:]
-            factor[-reach:] = 0.0
             reach *= 2
         returns[start:stop] = value
         after = value[0]
