@@ -1,4 +1,4 @@
-"""What methods with a policy and an ensemble of Q functions share."""
+"""What methods with a policy, and with an ensemble of Q functions beside it, share."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from headstart.control.method import Method
 from headstart.control.networks import (
-    MLP,
     CategoricalActor,
     Critic,
     DeterministicActor,
@@ -19,50 +18,56 @@ from headstart.control.networks import (
     GaussianActor,
     TanhGaussianActor,
     Value,
+    chosen,
     ensemble,
+    evaluate,
 )
 from headstart.core.specs import Spec
 
 
 @dataclass(frozen=True, kw_only=True)
-class ActorCritic(Method):
-    """A policy and an ensemble of critics, with the constructors that subclasses choose from."""
+class PolicyMethod(Method):
+    """A method with a network for its policy."""
 
     policy: ClassVar[str] = "tanh-gaussian"  # or "deterministic", "gaussian"
+
+    actor_layer_norm: bool = False
+    """Layer normalisation in the policy."""
+
+    def make_actor(self, spec: Spec, key: PRNGKeyArray, policy: str | None = None) -> Any:
+        """The policy of the kind that ``policy`` names; categorical for discrete actions."""
+        observation, action = spec.observation_size, spec.action_size
+        kind = policy or self.policy
+        outputs = 2 * action if kind == "tanh-gaussian" and not spec.discrete else action
+        trunk = self.perceptron(observation, outputs, key, self.actor_layer_norm)
+        if spec.discrete:
+            return CategoricalActor(trunk)
+        if kind == "deterministic":
+            return DeterministicActor(trunk)
+        if kind == "gaussian":
+            return GaussianActor(trunk, jnp.zeros(action))
+        return TanhGaussianActor(trunk, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActorCritic(PolicyMethod):
+    """A policy and an ensemble of critics, with the constructors that subclasses choose from."""
 
     critics: int = 2
     """Size of the Q ensemble."""
     layer_norm: bool = False
     """Layer normalisation in the critics."""
-    actor_layer_norm: bool = False
-    """Layer normalisation in the policy."""
-
-    def make_actor(self, spec: Spec, key: PRNGKeyArray) -> Any:
-        """The policy of the kind that ``policy`` names; categorical for discrete actions."""
-        observation, action = spec.observation_size, spec.action_size
-
-        def mlp(outputs: int) -> MLP:
-            return MLP(observation, outputs, self.hidden, key, layer_norm=self.actor_layer_norm)
-
-        if spec.discrete:
-            return CategoricalActor(mlp(action))
-        if self.policy == "deterministic":
-            return DeterministicActor(mlp(action))
-        if self.policy == "gaussian":
-            return GaussianActor(mlp(action), jnp.zeros(action))
-        return TanhGaussianActor(mlp(2 * action), None)
 
     def make_critic(self, spec: Spec, key: PRNGKeyArray) -> Any:
         """One Q function."""
         if spec.discrete:
-            mlp = MLP(spec.observation_size, spec.action_size, self.hidden, key, layer_norm=self.layer_norm)
-            return DiscreteCritic(mlp)
+            return DiscreteCritic(self.perceptron(spec.observation_size, spec.action_size, key, self.layer_norm))
         inputs = spec.observation_size + spec.action_size
-        return Critic(MLP(inputs, 1, self.hidden, key, layer_norm=self.layer_norm))
+        return Critic(self.perceptron(inputs, 1, key, self.layer_norm))
 
     def make_value(self, spec: Spec, key: PRNGKeyArray) -> Value:
         """A state-value function."""
-        return Value(MLP(spec.observation_size, 1, self.hidden, key, layer_norm=self.layer_norm))
+        return Value(self.perceptron(spec.observation_size, 1, key, self.layer_norm))
 
     def networks(self, spec: Spec, key: PRNGKeyArray) -> dict[str, Any]:
         """The policy and the critic ensemble."""
@@ -71,3 +76,11 @@ class ActorCritic(Method):
             "actor": self.make_actor(spec, actor_key),
             "critic": ensemble(lambda k: self.make_critic(spec, k), self.critics, critic_key),
         }
+
+    def q_values(
+        self, critics: Any, observations: Float[Array, "batch observation"], actions: Array
+    ) -> Float[Array, "critics batch"]:
+        """Every critic's value of actions, continuous or discrete."""
+        if jnp.issubdtype(actions.dtype, jnp.integer):
+            return chosen(evaluate(critics, observations), actions)
+        return evaluate(critics, observations, actions)

@@ -13,14 +13,19 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from headstart.control.actor_critic import ActorCritic
 from headstart.control.method import Metrics, td_target
-from headstart.control.networks import evaluate
+from headstart.control.networks import MLP
 from headstart.core.specs import Spec
 from headstart.data.batch import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
 class IQL(ActorCritic):
-    """Implicit Q-learning: never queries actions outside the data. Continuous or discrete actions."""
+    """Implicit Q-learning: never queries actions outside the data. Continuous or discrete actions.
+
+    Defaults are those of the authors' code for locomotion, where rewards are also multiplied by 1000 / (largest -
+    smallest return in the data); ant mazes subtract 1 from rewards, and Adroit and kitchen add dropout of 0.1 to the
+    policy, which is not offered here.
+    """
 
     name: ClassVar[str] = "iql"
     policy: ClassVar[str] = "gaussian"
@@ -34,12 +39,19 @@ class IQL(ActorCritic):
     advantage_clip: float = 100.0
     """Largest weight of one transition in the policy regression."""
     actor_decay_steps: int | None = 1_000_000
-    """Updates over which the policy's learning rate falls to zero on a cosine; None keeps it constant."""
+    """Updates over which the policy's learning rate falls to zero on a cosine (appendix B). None keeps it constant,
+    as the authors do where learning goes on online."""
 
     def networks(self, spec: Spec, key: PRNGKeyArray) -> dict[str, Any]:
         """Policy, critics and a state-value function."""
         rest_key, value_key = jax.random.split(key)
         return super().networks(spec, rest_key) | {"value": self.make_value(spec, value_key)}
+
+    def perceptron(self, inputs: int, outputs: int, key: PRNGKeyArray, layer_norm: bool = False) -> MLP:
+        """Orthogonal weights with gain √2 in every layer, the last one too, and zero biases (authors' code)."""
+        return MLP(
+            inputs, outputs, self.hidden, key, layer_norm=layer_norm, initializer="orthogonal", final_scale=2**0.5
+        )
 
     def optimizer(self, name: str) -> optax.GradientTransformation:
         """Adam; a cosine schedule for the policy."""
@@ -49,10 +61,7 @@ class IQL(ActorCritic):
 
     def data_value(self, critics: Any, batch: Batch) -> Float[Array, "critics batch"]:
         """Q of the recorded actions."""
-        if jnp.issubdtype(batch.actions.dtype, jnp.integer):
-            values = evaluate(critics, batch.observations)
-            return jnp.take_along_axis(values, batch.actions[None, :, None], -1)[..., 0]
-        return evaluate(critics, batch.observations, batch.actions)
+        return self.q_values(critics, batch.observations, batch.actions)
 
     def advantage(self, nets: SimpleNamespace, batch: Batch) -> Float[Array, " batch"]:
         """How much better the recorded action is than the state's value, by the target critics' minimum."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -12,9 +12,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from headstart.control.networks import MLP
 from headstart.core.errors import UsageError
 from headstart.core.specs import Box, Spec
 from headstart.data.batch import Batch
+
+if TYPE_CHECKING:
+    from headstart.data.experience import Experience
 
 Metrics = dict[str, Array]
 
@@ -73,7 +77,9 @@ class Method:
     learning_rate: float = 3e-4
     """Adam's step size, for networks without one of their own."""
     target_rate: float = 0.005
-    """How far target networks move towards their networks at each update (Polyak's tau)."""
+    """How far target networks move towards their networks at each move (Polyak's tau); 1 copies them."""
+    target_period: int = 1
+    """Updates between two moves of the target networks."""
     n_step: int = 1
     """Rewards summed before bootstrapping."""
     normalize_observations: bool = False
@@ -82,6 +88,14 @@ class Method:
     def networks(self, spec: Spec, key: PRNGKeyArray) -> dict[str, Any]:
         """Freshly initialised networks by name."""
         raise NotImplementedError
+
+    def perceptron(self, inputs: int, outputs: int, key: PRNGKeyArray, layer_norm: bool = False) -> MLP:
+        """What every network is built of; a method overrides it to initialise or shape them its own way."""
+        return MLP(inputs, outputs, self.hidden, key, layer_norm=layer_norm)
+
+    def select(self, experience: Experience) -> Experience:
+        """The part of the recorded data to learn from; called once, on the host, before learning offline."""
+        return experience
 
     def optimizer(self, name: str) -> optax.GradientTransformation:
         """The optimiser of one network."""
@@ -131,13 +145,16 @@ class Method:
         return state, {f"loss/{name}": value, **metrics}
 
     def move_targets(self, state: State) -> State:
-        """Move every target network towards its network."""
-        return state.replace(
-            targets={
-                name: optax.incremental_update(state.nets[name], target, self.target_rate)
-                for name, target in state.targets.items()
-            }
-        )
+        """Move every target network towards its network, once in ``target_period`` updates."""
+
+        def move(target: Any, net: Any) -> Any:
+            moved = optax.incremental_update(net, target, self.target_rate)
+            if self.target_period == 1:
+                return moved
+            due = state.updates % self.target_period == 0
+            return jax.tree.map(lambda new, old: jnp.where(due, new, old), moved, target)
+
+        return state.replace(targets={name: move(target, state.nets[name]) for name, target in state.targets.items()})
 
     def update(self, state: State, batch: Batch, key: PRNGKeyArray) -> tuple[State, Metrics]:
         """One step on every network in ``order``, then the targets."""
@@ -145,7 +162,7 @@ class Method:
         for name, step_key in zip(self.order, jax.random.split(key, len(self.order)), strict=True):
             state, more = self.step(state, name, batch, step_key)
             metrics |= more
-        return self.move_targets(state).replace(updates=state.updates + 1), metrics
+        return self.move_targets(state.replace(updates=state.updates + 1)), metrics
 
     def learn(self, state: State, batches: Batch, key: PRNGKeyArray) -> tuple[State, Metrics]:
         """Several updates, one for each batch along the leading axis; metrics are those of the last."""

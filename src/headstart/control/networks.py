@@ -6,12 +6,12 @@ Every module is a pytree whose leaves are all arrays, so it passes through ``jax
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from headstart.control.distributions import Categorical, Deterministic, Normal, TanhNormal
 
@@ -26,16 +26,33 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
+Initializer = Literal["uniform", "orthogonal", "lecun"]
+
+
 class Linear(eqx.Module):
-    """An affine map, weights uniform in ±1/√inputs (or orthogonal), biases likewise (or zero)."""
+    """An affine map.
+
+    Args:
+        inputs: length of the last axis of what it is given.
+        outputs: length of the last axis of what it returns.
+        key: randomness.
+        initializer: "uniform" draws weights and biases in ±1/√inputs (PyTorch's default); "orthogonal" and "lecun"
+            (a Gaussian of variance 1/inputs, for selu) set biases to zero.
+        gain: scale of orthogonal weights.
+    """
 
     weight: Float[Array, "inputs outputs"]
     bias: Float[Array, " outputs"]
 
-    def __init__(self, inputs: int, outputs: int, key: PRNGKeyArray, orthogonal_gain: float | None = None):
+    def __init__(
+        self, inputs: int, outputs: int, key: PRNGKeyArray, initializer: Initializer = "uniform", gain: float = 1.0
+    ):
         weight_key, bias_key = jax.random.split(key)
-        if orthogonal_gain is not None:
-            self.weight = jax.nn.initializers.orthogonal(orthogonal_gain)(weight_key, (inputs, outputs), jnp.float32)
+        if initializer == "orthogonal":
+            self.weight = jax.nn.initializers.orthogonal(gain)(weight_key, (inputs, outputs), jnp.float32)
+            self.bias = jnp.zeros(outputs)
+        elif initializer == "lecun":
+            self.weight = jax.random.normal(weight_key, (inputs, outputs)) * inputs**-0.5
             self.bias = jnp.zeros(outputs)
         else:
             bound = inputs**-0.5
@@ -81,14 +98,13 @@ class MLP(eqx.Module):
         layer_norm: bool = False,
         activation: str = "relu",
         final_scale: float = 1.0,
-        orthogonal: bool = False,
+        initializer: Initializer = "uniform",
     ):
         sizes = [inputs, *hidden, outputs]
         keys = jax.random.split(key, len(sizes) - 1)
         gains = [2.0**0.5] * len(hidden) + [1.0]
         layers = [
-            Linear(a, b, k, gain if orthogonal else None)
-            for a, b, k, gain in zip(sizes, sizes[1:], keys, gains, strict=False)
+            Linear(a, b, k, initializer, gain) for a, b, k, gain in zip(sizes, sizes[1:], keys, gains, strict=False)
         ]
         if final_scale != 1.0:
             layers[-1] = jax.tree.map(lambda leaf: leaf * final_scale, layers[-1])
@@ -186,6 +202,14 @@ class DiscreteCritic(eqx.Module):
     def __call__(self, observations: Float[Array, "*batch observation"]) -> Float[Array, "*batch choices"]:
         """The value of every choice at each observation."""
         return self.trunk(observations)
+
+
+def chosen(values: Float[Array, "*batch choices"], choices: Int[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """The value of one choice in each row, out of the values of all; both broadcast along leading axes."""
+    shape = jnp.broadcast_shapes(values.shape[:-1], choices.shape)
+    return jnp.take_along_axis(
+        jnp.broadcast_to(values, (*shape, values.shape[-1])), jnp.broadcast_to(choices, shape)[..., None], -1
+    )[..., 0]
 
 
 class Value(eqx.Module):
