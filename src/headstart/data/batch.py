@@ -25,11 +25,11 @@ class Batch(NamedTuple):
             last action again.
     """
 
-    observations: Float[Array, "batch *observation"]
-    actions: Float[Array, "batch *action"] | Int[Array, "batch"]
-    rewards: Float[Array, "batch"]
-    next_observations: Float[Array, "batch *observation"]
-    terminations: Float[Array, "batch"]
-    discounts: Float[Array, "batch"]
-    returns_to_go: Float[Array, "batch"] | None = None
-    next_actions: Float[Array, "batch *action"] | Int[Array, "batch"] | None = None
+    observations: Float[Array, "batch ..."]
+    actions: Float[Array, "batch ..."] | Int[Array, " batch"]
+    rewards: Float[Array, " batch"]
+    next_observations: Float[Array, "batch ..."]
+    terminations: Float[Array, " batch"]
+    discounts: Float[Array, " batch"]
+    returns_to_go: Float[Array, " batch"] | None = None
+    next_actions: Float[Array, "batch ..."] | Int[Array, " batch"] | None = None

@@ -53,7 +53,7 @@ class Ring:
         """The row after each row in its stream."""
         return (rows + self.streams) % self.capacity
 
-    def order(self, size: int) -> Int[np.ndarray, "rows"]:
+    def order(self, size: int) -> Int[np.ndarray, " rows"]:
         """The ``size`` recorded rows, stream after stream, oldest first within each."""
         oldest = int(self.position) if size == self.capacity else 0
         rows = (oldest + np.arange(size)) % self.capacity
@@ -61,7 +61,7 @@ class Ring:
 
 
 def window(
-    xp: ModuleType, outcomes: Outcomes, rows: Any, ring: Ring, discount: float, n_step: int, next_actions: bool = True
+    xp: ModuleType, first: tuple[Any, Any, Any], outcomes: Outcomes, rows: Any, ring: Ring, discount: float, n_step: int
 ) -> Window:
     """The n-step windows that start at ``rows``.
 
@@ -70,16 +70,16 @@ def window(
 
     Args:
         xp: ``numpy`` or ``jax.numpy``; both give the same bits.
-        outcomes: gives rewards (float32), terminations and truncations (bool) of rows.
-        rows: int32, where windows start.
+        first: rewards (float32), terminations and truncations (bool) at ``rows``.
+        outcomes: gives the same of other rows.
+        rows: integers, where windows start.
         ring: the layout of the rows.
         discount: factor per transition.
         n_step: the most rewards to sum.
-        next_actions: whether the rows of the next actions are wanted.
     """
     powers = xp.asarray(np.power(np.float64(discount), np.arange(n_step + 1)).astype(np.float32))
     last = rows
-    rewards, terminated, truncated = outcomes(rows)
+    rewards, terminated, truncated = first
     running = ~(terminated | truncated | ring.newest(rows))
     length = xp.ones(rows.shape, xp.int32)
     for step in range(1, n_step):
@@ -90,18 +90,17 @@ def window(
         length = length + running
         terminated = xp.where(running, now_terminated, terminated)
         running = running & ~(terminated | truncated | ring.newest(last))
-    following = xp.where(running, ring.following(last), last) if next_actions else last
-    return Window(rewards, last, terminated, powers[length], following)
+    return Window(rewards, last, terminated, powers[length], xp.where(running, ring.following(last), last))
 
 
 def discounted_returns(
-    rewards: Float[np.ndarray, "rows"],
-    terminations: Bool[np.ndarray, "rows"],
-    truncations: Bool[np.ndarray, "rows"],
+    rewards: Float[np.ndarray, " rows"],
+    terminations: Bool[np.ndarray, " rows"],
+    truncations: Bool[np.ndarray, " rows"],
     discount: float,
     tail: float | Literal["repeat"] = 0.0,
     block: int = 1 << 20,
-) -> Float[np.ndarray, "rows"]:
+) -> Float[np.ndarray, " rows"]:
     """Discounted return from each row to the end of its episode, rows in order of time, float32.
 
     Args:

@@ -1,0 +1,396 @@
+"""Recorded transitions on the host: the offline dataset and the online replay are this one type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+from headstart.core.errors import DataError, UsageError
+from headstart.core.specs import Box, Spec
+from headstart.data.batch import Batch
+from headstart.data.windows import Ring, discounted_returns, window
+
+COLUMNS = ("observations", "actions", "rewards", "next_observations", "terminations", "truncations")
+
+
+def column_layout(spec: Spec, observation_dtype: np.dtype | type = np.float32) -> dict[str, tuple[np.dtype, tuple]]:
+    """The dtype of every column, and the shape of one of its rows."""
+    observation = (np.dtype(observation_dtype), spec.observation.shape)
+    action = (np.dtype(np.float32), spec.action.shape) if isinstance(spec.action, Box) else (np.dtype(np.int32), ())
+    return {
+        "observations": observation,
+        "actions": action,
+        "rewards": (np.dtype(np.float32), ()),
+        "next_observations": observation,
+        "terminations": (np.dtype(bool), ()),
+        "truncations": (np.dtype(bool), ()),
+    }
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Where episodes lie.
+
+    Attributes:
+        starts: first place of each episode.
+        ends: the place after its last.
+        complete: whether it was recorded from its start to a termination or truncation.
+        order: the row at each place, where rows are not stored in order of time; None where place and row agree.
+    """
+
+    starts: Int[np.ndarray, " episodes"]
+    ends: Int[np.ndarray, " episodes"]
+    complete: Bool[np.ndarray, " episodes"]
+    order: Int[np.ndarray, " rows"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def lengths(self) -> Int[np.ndarray, " episodes"]:
+        """Transitions in each episode."""
+        return self.ends - self.starts
+
+    def rows(self, episode: int) -> Int[np.ndarray, " length"]:
+        """The rows of one episode, in order of time."""
+        places = np.arange(self.starts[episode], self.ends[episode])
+        return places if self.order is None else self.order[places]
+
+
+class Experience:
+    """Transitions in columns, one row each: NumPy arrays or memory maps.
+
+    A dataset grows when appended to; a ring (``Experience.empty``) has a fixed capacity and forgets its oldest rows.
+
+    Args:
+        spec: observations and actions of the world they come from.
+        columns: an array for every name in ``COLUMNS``, all of the same length; converted to the dtypes of
+            ``column_layout`` where they differ (8-bit observations are kept as they are). ``rewards``,
+            ``terminations`` and ``truncations`` may be of shape [rows, 1].
+        metadata: JSON-serialisable facts: where it comes from, the world's id, how it was made.
+
+    Raises:
+        DataError: a column is missing, or its shape does not fit.
+    """
+
+    def __init__(self, spec: Spec, columns: Mapping[str, Any], metadata: Mapping[str, Any] | None = None):
+        missing = [name for name in COLUMNS if name not in columns]
+        if missing:
+            raise DataError(f"columns {', '.join(missing)} are missing; expected {', '.join(COLUMNS)}")
+        small = getattr(columns["observations"], "dtype", None) == np.uint8
+        layout = column_layout(spec, np.uint8 if small else np.float32)
+        self.spec = spec
+        self.metadata: dict[str, Any] = dict(metadata or {})
+        self.streams = 1
+        self._columns = {name: _conform(name, columns[name], *layout[name]) for name in COLUMNS}
+        lengths = {name: len(column) for name, column in self._columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise DataError(f"columns differ in length: {lengths}")
+        self._size = lengths["rewards"]
+        self._next = self._size
+        self._fixed = False
+
+    @classmethod
+    def empty(
+        cls, spec: Spec, capacity: int, streams: int = 1, metadata: Mapping[str, Any] | None = None
+    ) -> Experience:
+        """A ring of ``capacity`` rows to append to.
+
+        Args:
+            spec: observations and actions of the world.
+            capacity: the most rows to keep; rounded up to a multiple of ``streams``.
+            streams: how many worlds act in parallel; each append brings one row of each, in the same order.
+            metadata: JSON-serialisable facts.
+        """
+        if capacity < 1 or streams < 1:
+            raise UsageError(f"capacity {capacity} and streams {streams} must both be at least 1")
+        capacity = -(-capacity // streams) * streams
+        layout = column_layout(spec)
+        ring = cls(spec, {name: np.empty((0, *shape), dtype) for name, (dtype, shape) in layout.items()}, metadata)
+        ring._columns = {name: np.zeros((capacity, *shape), dtype) for name, (dtype, shape) in layout.items()}
+        ring.streams, ring._next, ring._fixed = streams, 0, True
+        return ring
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __repr__(self) -> str:
+        return f"Experience({self._size:,} transitions, {self.spec})"
+
+    @property
+    def capacity(self) -> int:
+        """Rows there is room for; a dataset makes room as it grows."""
+        return len(self._columns["rewards"])
+
+    @property
+    def position(self) -> int:
+        """The row that is written next."""
+        return self._next % self.capacity if self.capacity else 0
+
+    @property
+    def fixed(self) -> bool:
+        """Whether this is a ring, which forgets, rather than a dataset, which grows."""
+        return self._fixed
+
+    @property
+    def layout(self) -> Ring:
+        """Which row follows which."""
+        return Ring(max(self.capacity, 1), self.position, self.streams)
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """Every column's recorded rows, as stored."""
+        return {name: column[: self._size] for name, column in self._columns.items()}
+
+    @property
+    def observations(self) -> Shaped[np.ndarray, "rows ..."]:
+        """Where each action was taken; float32 or uint8."""
+        return self._columns["observations"][: self._size]
+
+    @property
+    def actions(self) -> Shaped[np.ndarray, "rows ..."]:
+        """What was done, in the world's own units; float32 or int32."""
+        return self._columns["actions"][: self._size]
+
+    @property
+    def rewards(self) -> Float[np.ndarray, " rows"]:
+        """What followed, float32."""
+        return self._columns["rewards"][: self._size]
+
+    @property
+    def next_observations(self) -> Shaped[np.ndarray, "rows ..."]:
+        """The true successor, never a reset state."""
+        return self._columns["next_observations"][: self._size]
+
+    @property
+    def terminations(self) -> Bool[np.ndarray, " rows"]:
+        """Where the world ended."""
+        return self._columns["terminations"][: self._size]
+
+    @property
+    def truncations(self) -> Bool[np.ndarray, " rows"]:
+        """Where a time limit or the end of recording cut the episode."""
+        return self._columns["truncations"][: self._size]
+
+    def append(
+        self,
+        observations: Any,
+        actions: Any,
+        rewards: Any,
+        next_observations: Any,
+        terminations: Any,
+        truncations: Any,
+    ) -> None:
+        """Add rows: ``streams`` at a time (one of each stream, in order), or several such groups one after another.
+
+        Raises:
+            DataError: shapes do not fit, or the columns are memory-mapped (they are read-only).
+        """
+        given = (observations, actions, rewards, next_observations, terminations, truncations)
+        new = {name: np.asarray(value) for name, value in zip(COLUMNS, given, strict=True)}
+        count = len(new["rewards"])
+        if count % self.streams:
+            raise DataError(f"{count} rows given to {self.streams} streams; give a multiple of {self.streams}")
+        for name, column in self._columns.items():
+            expected = (count, *column.shape[1:])
+            if new[name].shape != expected:
+                raise DataError(f"{name} of shape {new[name].shape} appended; expected {expected}")
+        if not self._fixed:
+            self._end_unless_continued(new["observations"])
+            self._make_room(self._size + count)
+        for start in range(0, count, max(self.capacity, 1)):
+            self._write({name: value[start : start + self.capacity] for name, value in new.items()})
+
+    def _write(self, new: dict[str, np.ndarray]) -> None:
+        count, position = len(new["rewards"]), self.position
+        first = min(count, self.capacity - position)
+        for name, column in self._columns.items():
+            column[position : position + first] = new[name][:first]
+            if count > first:
+                column[: count - first] = new[name][first:]
+        self._next += count
+        self._size = min(self._size + count, self.capacity)
+
+    def _end_unless_continued(self, observations: np.ndarray) -> None:
+        if any(not column.flags.writeable for column in self._columns.values()):
+            raise DataError(
+                "cannot append to read-only (memory-mapped) columns; load with memory_map=False, or append to the "
+                "folder with headstart.data.folder.Writer(folder, spec, extend=True)"
+            )
+        if self._size == 0 or len(observations) == 0 or self.terminations[-1] or self.truncations[-1]:
+            return
+        if not np.array_equal(self.next_observations[-1], observations[0]):
+            self.truncations[-1] = True
+
+    def _make_room(self, rows: int) -> None:
+        if rows <= self.capacity:
+            return
+        room = max(rows, self.capacity + self.capacity // 2, 1024)
+        for name, column in self._columns.items():
+            grown = np.zeros((room, *column.shape[1:]), column.dtype)
+            grown[: self._size] = column[: self._size]
+            self._columns[name] = grown
+
+    def episodes(self) -> Episodes:
+        """Where episodes lie. One that was still going on when recording stopped, or whose start a ring has
+        forgotten, is there but not ``complete``.
+        """
+        size, streams = self._size, self.streams
+        forgot = self._next > size
+        order = self.layout.order(size) if streams > 1 or (forgot and self.position) else None
+        done = self.terminations | self.truncations
+        done = done if order is None else done[order]
+        per_stream = size // streams
+        stops = done.copy()
+        stops[per_stream - 1 :: max(per_stream, 1)] = True
+        ends = np.flatnonzero(stops) + 1
+        starts = np.concatenate([[0], ends[:-1]]).astype(ends.dtype) if len(ends) else ends
+        complete = done[ends - 1]
+        if forgot:
+            complete &= starts % per_stream != 0
+        return Episodes(starts, ends, complete, order)
+
+    def returns(self, incomplete: bool = False) -> Float[np.ndarray, " episodes"]:
+        """Undiscounted return of each complete episode (or of all, with ``incomplete``), float64."""
+        episodes = self.episodes()
+        if not len(episodes):
+            return np.zeros(0)
+        rewards = self.rewards if episodes.order is None else self.rewards[episodes.order]
+        totals = np.add.reduceat(rewards, episodes.starts, dtype=np.float64)
+        return totals if incomplete else totals[episodes.complete]
+
+    def returns_to_go(self, discount: float, tail: float | Literal["repeat"] = 0.0) -> Float[np.ndarray, " rows"]:
+        """Discounted return from each row to the end of its episode, float32, in the order of rows.
+
+        Args:
+            discount: factor per transition.
+            tail: value assumed where recording stopped without the world ending; "repeat" assumes the last reward
+                for ever, ``reward / (1 - discount)``.
+
+        Raises:
+            UsageError: the discount is outside [0, 1], or 1 with ``tail="repeat"``.
+        """
+        if not 0.0 <= discount <= 1.0 or (tail == "repeat" and discount == 1.0):
+            raise UsageError(f"discount {discount} with tail {tail!r}: expected 0 to 1, and below 1 to repeat for ever")
+        episodes = self.episodes()
+        if episodes.order is None:
+            return discounted_returns(self.rewards, self.terminations, self.truncations, discount, tail)
+        order = episodes.order
+        cut = self.truncations[order]
+        cut[episodes.ends - 1] |= ~self.terminations[order][episodes.ends - 1]
+        returns = np.empty(self._size, np.float32)
+        returns[order] = discounted_returns(self.rewards[order], self.terminations[order], cut, discount, tail)
+        return returns
+
+    def select(self, episodes: Sequence[int] | Int[np.ndarray, " chosen"]) -> Experience:
+        """A new dataset of the chosen episodes (numbers into ``episodes()``), in the order given, in memory.
+
+        An unfinished episode is marked as truncated at its end.
+        """
+        found = self.episodes()
+        chosen = np.asarray(episodes, np.int64).reshape(-1)
+        if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(found)):
+            raise UsageError(f"episodes {chosen.min()} to {chosen.max()} asked for; there are {len(found)}")
+        rows = [found.rows(int(episode)) for episode in chosen]
+        ends = np.cumsum([len(part) for part in rows], dtype=np.int64) - 1
+        taken = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+        columns = {name: np.take(column, taken, axis=0) for name, column in self.columns.items()}
+        columns["truncations"][ends] |= ~columns["terminations"][ends]
+        return Experience(self.spec, columns, self.metadata)
+
+    def gather(
+        self,
+        indices: Int[np.ndarray, " batch"],
+        discount: float = 0.99,
+        n_step: int = 1,
+        returns_to_go: Float[np.ndarray, " rows"] | None = None,
+        next_actions: bool = False,
+    ) -> Batch:
+        """The batch at rows ``indices``, bit for bit what ``Replay.gather`` gives on the device.
+
+        Args:
+            indices: rows, any integer type.
+            discount: factor per transition.
+            n_step: the most rewards to sum.
+            returns_to_go: what ``returns_to_go(discount)`` gave, to be gathered too.
+            next_actions: gather the next actions too.
+        """
+        take = self._take
+        rows = np.asarray(indices, np.int64)
+
+        def outcomes(at):
+            return take("rewards", at), take("terminations", at), take("truncations", at)
+
+        found = window(np, outcomes(rows), outcomes, rows, self.layout, discount, n_step)
+        to_go: Any = None if returns_to_go is None else np.take(returns_to_go, rows)
+        return Batch(
+            observations=take("observations", rows),
+            actions=take("actions", rows),
+            rewards=found.rewards,
+            next_observations=take("next_observations", found.last),
+            terminations=found.terminations.astype(np.float32),
+            discounts=found.discounts,
+            returns_to_go=to_go,
+            next_actions=take("actions", found.next_actions) if next_actions else None,
+        )
+
+    def _take(self, name: str, rows: Int[np.ndarray, " batch"]) -> Any:
+        taken = np.take(self._columns[name], rows, axis=0)
+        return taken.astype(np.float32) if taken.dtype == np.uint8 else taken
+
+    def save(self, folder: Path | str) -> None:
+        """Write a folder of one ``.npy`` file a column and ``metadata.json``; see ``headstart.data.folder``."""
+        from headstart.data.folder import save
+
+        save(self, folder)
+
+    @classmethod
+    def load(cls, folder: Path | str, memory_map: bool = True) -> Experience:
+        """Read what ``save`` wrote.
+
+        Args:
+            folder: where it was saved.
+            memory_map: leave columns on disk, read-only, and read rows when they are gathered.
+
+        Raises:
+            DataError: a file is missing, truncated, or not what ``metadata.json`` says.
+        """
+        from headstart.data.folder import load
+
+        return load(folder, memory_map)
+
+
+def concatenate(parts: Sequence[Experience], metadata: Mapping[str, Any] | None = None) -> Experience:
+    """One dataset of all episodes of ``parts``, in memory; unfinished episodes are marked as truncated.
+
+    Raises:
+        DataError: the parts differ in observation shape or in actions.
+    """
+    if not parts:
+        raise UsageError("nothing to concatenate; give at least one dataset")
+    first = parts[0].spec
+    for part in parts[1:]:
+        if part.spec.observation.shape != first.observation.shape or part.spec.action != first.action:
+            raise DataError(f"datasets of different worlds: {first} and {part.spec}")
+    whole = [part.select(np.arange(len(part.episodes()))) for part in parts]
+    columns = {name: np.concatenate([part.columns[name] for part in whole]) for name in COLUMNS}
+    return Experience(first, columns, parts[0].metadata if metadata is None else metadata)
+
+
+def _conform(name: str, column: Any, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    array = column if isinstance(column, np.ndarray) else np.asarray(column)
+    if shape == () and array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim == 0 or array.shape[1:] != shape:
+        expected = f"[rows{''.join(f', {size}' for size in shape)}]"
+        raise DataError(f"{name} has shape {list(array.shape)}; expected {expected}")
+    if array.dtype == dtype:
+        return array
+    if dtype == np.int32 and array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
+        raise DataError(f"{name} are {array.dtype} with fractions, but the world's actions are discrete choices")
+    return array.astype(dtype)
