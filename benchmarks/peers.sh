@@ -33,8 +33,8 @@ for peer in "${@:-d3rlpy sb3 sbx}"; do
     for name in $peer; do
         case $name in
         d3rlpy) install d3rlpy "$torch" "d3rlpy==2.8.1" ;;
-        sb3) install sb3 "$torch" "stable-baselines3==2.9.2 gymnasium[mujoco]" ;;
-        sbx) install sbx "$torch" "sbx-rl==0.28.0 gymnasium[mujoco]" ;;
+        sb3) install sb3 "$torch" "stable-baselines3==2.9.2 gymnasium[mujoco]==1.4.0 mujoco==3.17.0" ;;
+        sbx) install sbx "$torch" "sbx-rl==0.28.0 gymnasium[mujoco]==1.4.0 mujoco==3.17.0" ;;
         *)
             echo "peers.sh: unknown peer '$name': expected d3rlpy, sb3 or sbx" >&2
             exit 2

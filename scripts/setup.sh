@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Make .venv hold the pinned requirements and this package, editable. Does nothing when it already does.
+# Make .venv hold exactly the pinned requirements, and this package, editable. Does nothing when it already does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+environment=.venv
+stamp=$environment/.installed # the digests of what it was made from; empty while that is under way
 
 fail() {
     printf 'setup: %s\n' "$@" >&2
@@ -10,33 +13,12 @@ fail() {
 
 suits() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
 
-digest() { cat requirements.txt pyproject.toml | "$1" -c 'import hashlib, sys
-print(sys.version_info[:2], hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'; }
+digest() { "$environment/bin/python" -c 'import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' "$1"; }
 
-# What pip does, on one line of a terminal; all of it in a log that is shown when pip fails.
-install() {
-    local log=$environment/pip.log
-    if ! "$environment/bin/python" -m pip install --disable-pip-version-check --no-input "$@" 2>&1 | tee "$log" |
-        while read -r verb object _; do
-            case $verb in
-            Collecting | Downloading | Installing) [[ -t 1 ]] && printf '\r\033[K  %s %s' "$verb" "$object" ;;
-            esac
-        done; then
-        [[ -t 1 ]] && printf '\r\033[K'
-        grep -v '^WARNING: Location' "$log" | tail -n 20 >&2
-        fail "installing failed; all that pip said is in $log"
-    fi
-    [[ ! -t 1 ]] || printf '\r\033[K'
-}
+installed() { [[ -f $stamp ]] && grep -qx "$1 $(digest "$1")" "$stamp"; }
 
-environment=.venv
-if [[ -e $environment ]] && ! suits "$environment/bin/python"; then
-    echo "setup: the Python of $environment is gone or not 3.11 to 3.13; making it anew"
-    rm -rf "$environment"
-fi
-
-if [[ ! -e $environment ]]; then
-    chosen=
+create() {
+    local python chosen=
     for python in ${PYTHON:-python3 python3.13 python3.12 python3.11 python}; do
         if command -v "$python" >/dev/null && suits "$python"; then
             chosen=$python
@@ -44,21 +26,54 @@ if [[ ! -e $environment ]]; then
         fi
     done
     [[ -n $chosen ]] || fail \
-        "needs Python 3.11, 3.12 or 3.13; '${PYTHON:-python3}' is $("${PYTHON:-python3}" -V 2>&1 || true)." \
+        "needs Python 3.11, 3.12 or 3.13; '${PYTHON:-python3}' is $("${PYTHON:-python3}" -V 2>/dev/null || echo not there)." \
         "Install one, or name it: make PYTHON=/path/to/python3.12 …"
     "$chosen" -c 'import ensurepip, venv' 2>/dev/null || fail \
-        "$chosen cannot create virtual environments: its modules venv or ensurepip are missing." \
-        "On Debian and Ubuntu: apt-get install python3-venv. Or name another Python: make PYTHON=/path/to/python3.12 …"
+        "$chosen cannot create virtual environments: its module venv or ensurepip is missing." \
+        "Debian, Ubuntu: apt-get install python3-venv. Or name another: make PYTHON=/path/to/python3.12 …"
     echo "setup: creating $environment with $("$chosen" -V)"
-    "$chosen" -m venv "$environment" || fail "creating $environment failed; the lines above say why"
+    rm -rf "$environment"
+    "$chosen" -m venv "$environment" || fail "creating $environment failed; the lines above say why."
+    : >"$stamp"
+}
+
+# What pip does now, on one line of a terminal; all of it in a log, whose end is shown when pip fails.
+install() {
+    local log=$environment/pip.log verb object status=0
+    "$environment/bin/python" -m pip install --disable-pip-version-check --no-input "$@" 2>&1 | tee "$log" |
+        while read -r verb object _; do
+            case $verb in
+            Collecting | Downloading | Installing) [[ ! -t 1 ]] || printf '\r\033[K  %s %s' "$verb" "$object" ;;
+            esac
+        done || status=$?
+    [[ ! -t 1 ]] || printf '\r\033[K'
+    if [[ $status != 0 ]]; then
+        grep -v '^WARNING' "$log" | tail -n 20 >&2
+        fail "pip could not install; all that it said is in $log"
+    fi
+}
+
+if [[ ! -e $environment ]]; then
+    create
+elif [[ ! -f $stamp ]]; then
+    fail "$environment exists and was not made by \`make\`; move it away, then repeat."
+elif ! suits "$environment/bin/python"; then
+    echo "setup: the Python of $environment is gone, or not 3.11 to 3.13; making it anew"
+    create
+elif ! installed requirements.txt; then
+    # Installing over other versions can leave files of both behind.
+    [[ ! -s $stamp ]] || echo "setup: requirements.txt has changed; making $environment anew"
+    PYTHON=${PYTHON:-$("$environment/bin/python" -c 'import sys; print(sys._base_executable)')} create
 fi
 
-stamp=$environment/.installed
-if [[ ! -f $stamp || $(<"$stamp") != "$(digest "$environment/bin/python")" ]]; then
-    rm -f "$stamp"
-    echo "setup: installing $(grep -c == requirements.txt) pinned packages into $environment (a few minutes the first time)"
+if ! installed requirements.txt; then
+    echo "setup: installing the $(grep -c == requirements.txt) pinned packages (a few minutes)"
     install -r requirements.txt
+    echo "requirements.txt $(digest requirements.txt)" >"$stamp"
+fi
+if ! installed pyproject.toml; then
     install --no-deps --editable .
-    digest "$environment/bin/python" >"$stamp"
-    echo "setup: ready"
+    sed -i.old '/^pyproject.toml /d' "$stamp"
+    echo "pyproject.toml $(digest pyproject.toml)" >>"$stamp"
+    echo "setup: $environment is ready"
 fi
