@@ -67,6 +67,10 @@ class Method:
     on_policy: ClassVar[bool] = False  # learns only from its own latest rollouts
     needs_returns_to_go: ClassVar[bool] = False
     needs_next_actions: ClassVar[bool] = False
+    default_data_ratio: ClassVar[float] = 0.0  # part of online batches from recorded data, unless the plan says
+    default_updates_per_step: ClassVar[float] = 1.0
+    default_warmup_steps: ClassVar[int] = 0  # between learning offline and online
+    learns_offline_first: ClassVar[bool] = True  # whether given data it begins with an offline phase
 
     discount: float = 0.99
     """How much a reward one step later is worth."""
@@ -96,6 +100,10 @@ class Method:
     def select(self, experience: Experience) -> Experience:
         """The part of the recorded data to learn from; called once, on the host, before learning offline."""
         return experience
+
+    def for_phase(self, kind: str) -> Method:
+        """The method that carries out a phase of this kind ("offline", "warmup" or "online")."""
+        return self
 
     def optimizer(self, name: str) -> optax.GradientTransformation:
         """The optimiser of one network."""

@@ -91,3 +91,21 @@ def load_tree(path: Path | str, like: Any) -> Any:
         more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
         raise CheckpointError(f"{path} does not fit: {'; '.join(problems[:4])}{more}")
     return jax.tree_util.tree_unflatten(structure, loaded)
+
+
+def save_arrays(path: Path | str, arrays: dict[str, np.ndarray]) -> None:
+    """Save named arrays of any shapes, atomically."""
+    solid = {name: np.ascontiguousarray(array).reshape(np.shape(array)) for name, array in arrays.items()}
+    write_atomically(path, safetensors.numpy.save(solid))
+
+
+def load_arrays(path: Path | str) -> dict[str, np.ndarray]:
+    """The arrays that ``save_arrays`` wrote.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    try:
+        return safetensors.numpy.load_file(str(path))
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path} is not a readable checkpoint: {error}") from error

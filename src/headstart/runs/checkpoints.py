@@ -101,6 +101,11 @@ class Checkpoints:
         """The complete checkpoint with the most progress, or None."""
         return next(reversed(self.all()), None)
 
+    def latest_progress(self) -> int | None:
+        """The progress of the latest checkpoint, or None."""
+        latest = self.latest()
+        return None if latest is None else latest.progress
+
     def best(self) -> Checkpoint | None:
         """The complete checkpoint with the highest score (the newest of equals), or None when none is scored."""
         scored = [(checkpoint.score, checkpoint.progress, checkpoint) for checkpoint in self.all()]

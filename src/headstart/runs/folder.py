@@ -176,6 +176,11 @@ class Recorder:
         if evaluation or time.monotonic() - self._written >= self._every:
             self._write()
 
+    def note(self, lines: Sequence[str]) -> None:
+        """Add lines to the seed's ``notes.txt``: what a reader of the run should know and no number says."""
+        with open(self._folder.path / "notes.txt", "a") as file:
+            file.writelines(f"{line}\n" for line in lines)
+
     def stop(self) -> None:
         """Say that training ends early on purpose, so that the seed is marked stopped and can be resumed."""
         self._stopped = True

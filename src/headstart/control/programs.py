@@ -1,0 +1,247 @@
+"""The compiled parts of training: pure functions of method, state and experience.
+
+Every random number comes from ``fold_in(key, step)``, so results do not depend on how training is cut into calls.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from headstart.control.method import Method, Metrics, State
+from headstart.control.plan import Phase
+from headstart.control.preprocessing import Preprocessor
+from headstart.core.specs import Discrete
+from headstart.data.batch import Batch
+from headstart.data.replay import Replay
+from headstart.envs.functional import Acting, FunctionalWorld, start, step_with_reset
+
+Mode = Literal["greedy", "explore", "random"]
+
+
+def _mean(metrics: Metrics) -> Metrics:
+    return jax.tree.map(jnp.mean, metrics)
+
+
+def choose(
+    method: Method, preprocessor: Preprocessor, state: State, observations: Array, key: PRNGKeyArray, mode: Mode
+) -> Array:
+    """Actions in the world's own units for a batch of its observations."""
+    if mode == "random":
+        action, leading = preprocessor.spec.action, observations.shape[:1]
+        if isinstance(action, Discrete):
+            return jax.random.randint(key, leading, 0, action.n)
+        return preprocessor.to_world(jax.random.uniform(key, (*leading, action.size), minval=-1, maxval=1))
+    seen = preprocessor.observation(observations)
+    return preprocessor.to_world(method.act(state, seen, key, explore=mode == "explore"))
+
+
+act = jax.jit(choose, static_argnames=("method", "mode"))
+
+
+@partial(jax.jit, static_argnames=("method", "count"), donate_argnames=("state",))
+def learn_offline(
+    method: Method, preprocessor: Preprocessor, state: State, data: Replay, key: PRNGKeyArray, step: Array, count: int
+) -> tuple[State, Metrics]:
+    """``count`` updates on uniformly (or by weight) drawn batches, numbered from ``step``; metrics are their means."""
+
+    def body(state: State, step: Array) -> tuple[State, Metrics]:
+        sample_key, update_key = jax.random.split(jax.random.fold_in(key, step))
+        batch = preprocessor.batch(data.sample(sample_key, method.batch_size))
+        return method.update(state, batch, update_key)
+
+    state, metrics = jax.lax.scan(body, state, step + jnp.arange(count))
+    return state, _mean(metrics)
+
+
+@partial(jax.jit, static_argnames=("method", "count"))
+def offline_indices(
+    method: Method, rows: Array, key: PRNGKeyArray, step: Array, count: int
+) -> Int[Array, "count batch"]:
+    """The rows that ``learn_offline`` draws uniformly at each of ``count`` updates, for gathering on the host."""
+    from headstart.data.sampling import draw_rows
+
+    def body(step: Array) -> Array:
+        sample_key, _ = jax.random.split(jax.random.fold_in(key, step))
+        return draw_rows(sample_key, method.batch_size, rows, None)
+
+    return jax.lax.map(body, step + jnp.arange(count))
+
+
+@partial(jax.jit, static_argnames=("method",), donate_argnames=("state",))
+def learn_gathered(
+    method: Method, preprocessor: Preprocessor, state: State, batches: Batch, key: PRNGKeyArray, step: Array
+) -> tuple[State, Metrics]:
+    """The updates of ``learn_offline`` on batches that were gathered on the host."""
+
+    def body(state: State, inputs: tuple[Array, Batch]) -> tuple[State, Metrics]:
+        step, batch = inputs
+        _, update_key = jax.random.split(jax.random.fold_in(key, step))
+        return method.update(state, preprocessor.batch(batch), update_key)
+
+    steps = step + jnp.arange(batches.rewards.shape[0])
+    state, metrics = jax.lax.scan(body, state, (steps, batches))
+    return state, _mean(metrics)
+
+
+def _mixed_batches(method: Method, phase: Phase, replay: Replay, data: Replay | None, key: PRNGKeyArray) -> Batch:
+    """``phase.updates`` batches, ``phase.data_ratio`` of each from the recorded data."""
+    from_data = round(method.batch_size * phase.data_ratio)
+    replay_key, data_key = jax.random.split(key)
+
+    def draw(source: Replay, key: PRNGKeyArray, rows: int) -> Batch:
+        drawn = source.sample(key, phase.updates * rows)
+        return jax.tree.map(lambda column: column.reshape(phase.updates, rows, *column.shape[1:]), drawn)
+
+    if from_data == 0 or data is None:
+        return draw(replay, replay_key, method.batch_size)
+    if from_data == method.batch_size:
+        return draw(data, data_key, method.batch_size)
+    fresh, recorded = draw(replay, replay_key, method.batch_size - from_data), draw(data, data_key, from_data)
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), fresh, recorded)
+
+
+def _learn_online(
+    method: Method,
+    phase: Phase,
+    preprocessor: Preprocessor,
+    state: State,
+    replay: Replay,
+    data: Replay | None,
+    key: PRNGKeyArray,
+) -> tuple[State, Metrics]:
+    sample_key, update_key = jax.random.split(key)
+    batches = _mixed_batches(method, phase, replay, data, sample_key)
+    flat = jax.tree.map(lambda column: column.reshape(-1, *column.shape[2:]), batches)
+    prepared = jax.tree.map(
+        lambda column: column.reshape(phase.updates, method.batch_size, *column.shape[1:]), preprocessor.batch(flat)
+    )
+    return method.learn(state, prepared, update_key)
+
+
+@partial(jax.jit, donate_argnames=("replay",))
+def append(replay: Replay, row: tuple[Array, ...]) -> Replay:
+    """Add one row a world to the replay."""
+    return replay.append(*row)
+
+
+@partial(jax.jit, static_argnames=("method", "phase"), donate_argnames=("state", "replay"))
+def append_and_learn(
+    method: Method,
+    phase: Phase,
+    preprocessor: Preprocessor,
+    state: State,
+    replay: Replay,
+    data: Replay | None,
+    row: tuple[Array, ...],
+    key: PRNGKeyArray,
+    step: Array,
+) -> tuple[State, Replay, Metrics]:
+    """Add one row a world to the replay, then make the phase's updates."""
+    replay = replay.append(*row)
+    state, metrics = _learn_online(method, phase, preprocessor, state, replay, data, jax.random.fold_in(key, step))
+    return state, replay, metrics
+
+
+class Tally(NamedTuple):
+    """Undiscounted return and length so far of the episode that each world is in."""
+
+    returns: Float[Array, " worlds"]
+    lengths: Int[Array, " worlds"]
+
+
+class Interaction(NamedTuple):
+    """A functional world being acted in: what ``interact`` carries from call to call."""
+
+    acting: Acting
+    observations: Float[Array, "worlds observation"]
+    tally: Tally
+
+
+@partial(jax.jit, static_argnames=("world", "count"))
+def begin(world: FunctionalWorld, count: int, key: PRNGKeyArray) -> Interaction:
+    """``count`` copies of a functional world, each at the start of an episode."""
+    acting = jax.vmap(partial(start, world))(jax.random.split(key, count))
+    tally = Tally(jnp.zeros(count), jnp.zeros(count, jnp.int32))
+    return Interaction(acting, jax.vmap(world.observe)(acting.state), tally)
+
+
+class Finished(NamedTuple):
+    """Episodes that ended during a call: sums over them, and how many."""
+
+    returns: Float[Array, ""]
+    lengths: Float[Array, ""]
+    terminations: Float[Array, ""]
+    count: Float[Array, ""]
+
+
+@partial(
+    jax.jit,
+    static_argnames=("method", "world", "phase", "count", "learning", "mode"),
+    donate_argnames=("state", "replay"),
+)
+def interact(
+    method: Method,
+    world: FunctionalWorld,
+    phase: Phase,
+    preprocessor: Preprocessor,
+    state: State,
+    replay: Replay,
+    data: Replay | None,
+    interaction: Interaction,
+    rewards: tuple[float, float],
+    key: PRNGKeyArray,
+    step: Array,
+    count: int,
+    learning: bool,
+    mode: Mode,
+) -> tuple[State, Replay, Interaction, Finished, Metrics]:
+    """Act ``count`` times in a functional world and learn after each, all in one program.
+
+    Args:
+        rewards: scale and bias of the rewards that are stored.
+        step: number of the first step, for random keys and for ``phase.period``.
+        learning: False only collects.
+    """
+
+    def body(carry: Any, step: Array) -> Any:
+        state, replay, now = carry
+        act_key, learn_key = jax.random.split(jax.random.fold_in(key, step))
+        actions = choose(method, preprocessor, state, now.observations, act_key, mode)
+        acting, after = jax.vmap(partial(step_with_reset, world))(now.acting, actions)
+        scaled = after.reward * rewards[0] + rewards[1]
+        replay = replay.append(
+            now.observations, actions, scaled, after.next_observation, after.termination, after.truncation
+        )
+        returns, lengths = now.tally.returns + after.reward, now.tally.lengths + 1
+        ended = after.termination | after.truncation
+        finished = Finished(
+            jnp.sum(returns * ended), jnp.sum(lengths * ended * 1.0), jnp.sum(after.termination * 1.0), jnp.sum(ended * 1.0)
+        )
+        tally = Tally(jnp.where(ended, 0.0, returns), jnp.where(ended, 0, lengths))
+        metrics: Metrics = {}
+        if learning and phase.period <= 1:
+            state, metrics = _learn_online(method, phase, preprocessor, state, replay, data, learn_key)
+        elif learning:
+
+            def learn(state: State) -> State:
+                return _learn_online(method, phase, preprocessor, state, replay, data, learn_key)[0]
+
+            state = jax.lax.cond(step % phase.period == 0, learn, lambda state: state, state)
+        return (state, replay, Interaction(acting, after.observation, tally)), (finished, metrics)
+
+    (state, replay, interaction), (finished, metrics) = jax.lax.scan(
+        body, (state, replay, interaction), step + jnp.arange(count)
+    )
+    return state, replay, interaction, jax.tree.map(jnp.sum, finished), _mean(metrics)
+
+
+@jax.jit
+def all_finite(state: State) -> Array:
+    """Whether every floating-point number of the networks is finite."""
+    leaves = [leaf for leaf in jax.tree.leaves(state.nets) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))

@@ -1,0 +1,407 @@
+"""One seed of a run: goes through the plan, logs, evaluates, checkpoints, and continues bit for bit after a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from headstart.control import programs
+from headstart.control.collecting import Collector, FunctionalCollector, HostCollector, Situation
+from headstart.control.evaluation import Evaluation, evaluate_functional, evaluate_worlds
+from headstart.control.handover import hand_over
+from headstart.control.method import Method, State
+from headstart.control.plan import Phase
+from headstart.control.preprocessing import Preprocessor
+from headstart.core.checkpoint import load_arrays, load_tree, save_arrays, save_tree
+from headstart.core.errors import DivergenceError, WorldError
+from headstart.core.specs import Spec
+from headstart.data.experience import Experience
+from headstart.data.replay import Replay
+from headstart.envs.functional import FunctionalWorld
+from headstart.envs.worlds import Worlds
+from headstart.evaluate.scores import has_reference, normalized_score
+from headstart.runs.checkpoints import Checkpoint
+from headstart.runs.folder import Recorder
+
+RETURNS_TAIL = "repeat"
+"""Returns to go assume that the last reward goes on for ever beyond a truncation, as Cal-QL's code does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a run goes about its plan, apart from method, world, data and plan themselves."""
+
+    worlds: int = 1
+    """Copies of the world acted in at once."""
+    sampler: str = "uniform"
+    """How offline batches are drawn: uniform, or weighted by trajectory: advantage:ALPHA, return:ALPHA, top:FRACTION."""
+    reward_scale: float = 1.0
+    """Rewards are multiplied by this for learning; reports stay in the world's own units."""
+    reward_bias: float = 0.0
+    """Added to rewards after scaling, for learning only."""
+    replay_capacity: int | None = None
+    """Transitions the online replay holds before the oldest are forgotten; all of the run's by default."""
+    device_megabytes: int = 2048
+    """Data larger than this stays on disk and is gathered batch by batch."""
+    log_every: int = 1000
+    """Steps (updates offline, environment steps online) between logged metrics."""
+    evaluate_every: int = 5000
+    """Steps between evaluations; a multiple of log_every."""
+    evaluate_episodes: int = 10
+    """Greedy episodes in each evaluation."""
+    checkpoint_every: int = 10000
+    """Steps between checkpoints; a multiple of log_every."""
+
+
+@dataclass
+class Parts:
+    """What a seed is trained from, already resolved and checked.
+
+    Attributes:
+        method: the method of the run.
+        plan: its phases.
+        settings: everything else.
+        spec: shapes and bounds of world and data.
+        data: recorded experience, rewards already transformed, or None.
+        weights: sampling weight of every recorded row, or None.
+        functional: the world if it is functional, else None.
+        make_worlds: makes host worlds from (count, seed); None without a world.
+        world_name: what scores are normalised by.
+        initial: method and state to start from, and its preprocessor; None to start afresh.
+    """
+
+    method: Method
+    plan: Sequence[Phase]
+    settings: Settings
+    spec: Spec
+    data: Experience | None = None
+    weights: np.ndarray | None = None
+    functional: FunctionalWorld | None = None
+    make_worlds: Callable[[int, int], Worlds] | None = None
+    world_name: str | None = None
+    initial: tuple[Method, State, Preprocessor] | None = None
+
+
+class Trainer:
+    """Trains one seed.
+
+    Args:
+        parts: what to train from.
+        seed: all randomness comes from it.
+        recorder: where metrics and checkpoints go.
+        watch: called with the total progress after every logged piece of work.
+    """
+
+    def __init__(self, parts: Parts, seed: int, recorder: Recorder, watch: Callable[[int], None] = lambda done: None):
+        self.parts, self.seed, self.recorder, self.watch = parts, seed, recorder, watch
+        self.key = jax.random.key(seed)
+        self.phase_index, self.done, self.updates, self.environment_steps = 0, 0, 0, 0
+        self.method = parts.method.for_phase(parts.plan[0].kind)
+        self.preprocessor = self._preprocessor()
+        self.state = self._initial_state()
+        self._data: Replay | None = None
+        self.replay: Replay | None = None
+        self.collector: Collector | None = None
+        self.last_evaluation: float | None = None
+
+    # -- setting up ------------------------------------------------------------------------------------------------
+
+    def _preprocessor(self) -> Preprocessor:
+        if self.parts.initial is not None:
+            return self.parts.initial[2]
+        if self.method.normalize_observations and self.parts.data is not None:
+            return Preprocessor.standardizing(self.parts.data)
+        return Preprocessor.identity(self.parts.spec)
+
+    def _initial_state(self) -> State:
+        init_key = jax.random.fold_in(self.key, 0)
+        if self.parts.initial is None:
+            return self.method.init(init_key, self.parts.spec)
+        source, state, _ = self.parts.initial
+        state, lines = hand_over(state, source, self.method, self.parts.spec, init_key)
+        self.recorder.note(lines)
+        return state
+
+    def _phase_key(self, purpose: int) -> jax.Array:
+        return jax.random.fold_in(jax.random.fold_in(self.key, 1 + self.phase_index), purpose)
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that training is in."""
+        return self.parts.plan[self.phase_index]
+
+    @property
+    def progress(self) -> int:
+        """Steps done over all phases: a counter that only grows."""
+        return sum(phase.steps for phase in self.parts.plan[: self.phase_index]) + self.done
+
+    def _replay_of(self, source: Experience | None) -> Replay:
+        """The online replay, empty or holding ``source``."""
+        method, settings, spec = self.parts.method, self.parts.settings, self.parts.spec
+        acting = sum(phase.steps for phase in self.parts.plan if phase.kind != "offline")
+        options = {
+            "discount": method.discount,
+            "n_step": method.n_step,
+            "returns_to_go": method.needs_returns_to_go,
+            "next_actions": method.needs_next_actions,
+        }
+        if source is not None:
+            return Replay.from_experience(source, **options, tail=RETURNS_TAIL)
+        capacity = min(settings.replay_capacity or acting, acting)
+        return Replay.empty(spec, capacity, streams=settings.worlds, **options)
+
+    @property
+    def data(self) -> Replay | None:
+        """The recorded data on the device; None where there is none, or where it is too large."""
+        if self._data is None and self.parts.data is not None and not self._streamed():
+            self._data = Replay.from_experience(
+                self.parts.data,
+                discount=self.method.discount,
+                n_step=self.method.n_step,
+                returns_to_go=self.parts.method.needs_returns_to_go or self.method.needs_returns_to_go,
+                next_actions=self.parts.method.needs_next_actions or self.method.needs_next_actions,
+                weights=self.parts.weights,
+                tail=RETURNS_TAIL,
+            )
+        return self._data
+
+    def _streamed(self) -> bool:
+        spec, data = self.parts.spec, self.parts.data
+        row_bytes = 4 * (2 * spec.observation_size + (1 if spec.discrete else spec.action_size) + 4)
+        return data is not None and len(data) * row_bytes > self.parts.settings.device_megabytes * 2**20
+
+    def _start_acting(self) -> None:
+        parts, settings = self.parts, self.parts.settings
+        if self.replay is None:
+            self.replay = self._replay_of(None)
+        if self.collector is None:
+            if parts.functional is not None:
+                key = jax.random.fold_in(self.key, 2**20)
+                self.collector = FunctionalCollector(parts.functional, settings.worlds, key)
+            elif parts.make_worlds is not None:
+                self.collector = HostCollector(parts.make_worlds(settings.worlds, self.seed))
+
+    # -- going through the plan ------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Go through what is left of the plan.
+
+        Raises:
+            DivergenceError: a network is no longer finite; the last checkpoint is from before.
+            WorldError: the world failed; where training stood is checkpointed first.
+        """
+        while self.phase_index < len(self.parts.plan):
+            self._run_phase()
+            if self.phase_index + 1 == len(self.parts.plan):
+                break
+            self.phase_index, self.done = self.phase_index + 1, 0
+        if self.recorder.checkpoints.latest_progress() != self.progress:
+            self.save()
+
+    def _run_phase(self) -> None:
+        phase, settings = self.phase, self.parts.settings
+        if phase.kind != "offline":
+            self._start_acting()
+        self._change_method(self.parts.method.for_phase(phase.kind))
+        if self.done == 0 and phase.steps:
+            self._evaluate()
+        while self.done < phase.steps:
+            count = min(settings.log_every - self.done % settings.log_every, phase.steps - self.done)
+            try:
+                metrics = self._offline(count) if phase.kind == "offline" else self._online(count)
+            except WorldError:
+                self.save()
+                raise
+            ended = self.done == phase.steps
+            self._settle(ended)
+            self._check_finite(metrics)
+            self.recorder.log(self.updates, self.environment_steps, phase.kind, metrics)
+            if ended or self.done % settings.evaluate_every == 0:
+                self._evaluate()
+            if ended or self.done % settings.checkpoint_every == 0:
+                self.save()
+            self.watch(self.progress)
+
+    def _change_method(self, method: Method) -> None:
+        if method == self.method:
+            return
+        key = jax.random.fold_in(self.key, 2**21 + self.phase_index)
+        self.state, lines = hand_over(self.state, self.method, method, self.parts.spec, key)
+        self.method = method
+        self.recorder.note(lines)
+
+    def _offline(self, count: int) -> dict[str, float]:
+        key, first = self._phase_key(0), np.int32(self.done)
+        if self._streamed():
+            metrics = self._offline_streamed(key, count)
+        else:
+            assert self.data is not None
+            self.state, metrics = programs.learn_offline(
+                self.method, self.preprocessor, self.state, self.data, key, first, count
+            )
+        self.updates += count
+        self.done += count
+        return {name: float(value) for name, value in metrics.items()}
+
+    def _offline_streamed(self, key: jax.Array, count: int, updates_at_once: int = 50) -> dict[str, Any]:
+        data, metrics = self.parts.data, {}
+        assert data is not None
+        for first in range(self.done, self.done + count, updates_at_once):
+            now = min(updates_at_once, self.done + count - first)
+            rows = programs.offline_indices(self.method, np.int32(len(data)), key, np.int32(first), now)
+            batch = data.gather(
+                np.asarray(rows).reshape(-1), discount=self.method.discount, n_step=self.method.n_step,
+                next_actions=self.method.needs_next_actions,
+            )
+            batches = jax.tree.map(lambda column: column.reshape(now, -1, *column.shape[1:]), batch)
+            self.state, metrics = programs.learn_gathered(
+                self.method, self.preprocessor, self.state, batches, key, np.int32(first)
+            )
+        return metrics
+
+    def _online(self, count: int) -> dict[str, float]:
+        assert self.replay is not None and self.collector is not None
+        phase, worlds = self.phase, self.parts.settings.worlds
+        metrics: dict[str, float] = {}
+        end = self.done + count
+        while self.done < end:
+            # Learning begins once a batch's worth of transitions has been collected.
+            wait = max(0, -(-self.method.batch_size // worlds) - self.environment_steps // worlds)
+            learning = phase.kind == "online" and wait == 0
+            steps = end - self.done if learning or phase.kind == "warmup" else min(end - self.done, wait)
+            situation = self._situation()
+            try:
+                metrics |= self.collector.collect(situation, phase, self.done, steps, learning)
+            finally:
+                self.state, self.replay = situation.state, situation.replay
+                if learning and phase.period:
+                    groups = len(range(-self.done % phase.period, situation.steps_taken, phase.period))
+                    self.updates += phase.updates * groups
+                self.environment_steps += situation.steps_taken * worlds
+                self.done += situation.steps_taken
+        return metrics
+
+    def _situation(self) -> Situation:
+        assert self.replay is not None
+        settings = self.parts.settings
+        data = self.data if self.phase.data_ratio > 0 else None
+        return Situation(
+            self.method,
+            self.preprocessor,
+            self.state,
+            self.replay,
+            data,
+            self._phase_key(1),
+            settings.reward_scale,
+            settings.reward_bias,
+        )
+
+    def _settle(self, phase_ended: bool) -> None:
+        if self.collector is None or self.replay is None or self.phase.kind == "offline":
+            return
+        if phase_ended:
+            situation = self._situation()
+            self.collector.settle(situation, self.phase)
+            self.state, self.replay = situation.state, situation.replay
+        if self.replay.returns_to_go:
+            self.replay = self.replay.with_returns_to_go(RETURNS_TAIL)
+
+    def _check_finite(self, metrics: dict[str, float]) -> None:
+        bad = [name for name, value in metrics.items() if not np.isfinite(value)]
+        if bad or not bool(programs.all_finite(self.state)):
+            kept = self.recorder.checkpoints.latest()
+            where = f"the checkpoint at {kept.progress} is the last good one" if kept else "there is no checkpoint yet"
+            raise DivergenceError(
+                f"{self.method.name} diverged in {self.phase.kind} training by step {self.done} "
+                f"({', '.join(bad) or 'a network'} not finite); {where}. Try a smaller learning rate, "
+                "reward scaling, or layer normalisation in the critics"
+            )
+
+    # -- evaluating ------------------------------------------------------------------------------------------------
+
+    def evaluate(self, episodes: int) -> Evaluation | None:
+        """Greedy episodes in worlds of their own; None without a world."""
+        parts = self.parts
+        key = jax.random.fold_in(jax.random.fold_in(self.key, 2**22), self.progress)
+        if parts.functional is not None:
+            return evaluate_functional(
+                self.method, parts.functional, self.preprocessor, self.state, key, episodes
+            )
+        if parts.make_worlds is None:
+            return None
+        worlds = parts.make_worlds(episodes, 10_000_000 + 1000 * self.seed + self.progress % 997)
+        try:
+            return evaluate_worlds(self.method, worlds, self.preprocessor, self.state, key)
+        finally:
+            worlds.close()
+
+    def _evaluate(self) -> None:
+        outcome = self.evaluate(self.parts.settings.evaluate_episodes)
+        if outcome is None:
+            return
+        metrics = outcome.metrics()
+        name = self.parts.world_name
+        if name is not None and has_reference(name):
+            metrics["evaluation/score"] = float(np.mean(normalized_score(name, outcome.returns)))
+        self.last_evaluation = metrics["evaluation/return"]
+        self.recorder.log(self.updates, self.environment_steps, self.phase.kind, metrics)
+
+    # -- saving and restoring --------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write a checkpoint of everything that training depends on."""
+        rows = self.recorder.metrics.flush()
+        facts = {
+            "phase": self.phase_index,
+            "done": self.done,
+            "updates": self.updates,
+            "environment_steps": self.environment_steps,
+            "metric_rows": rows,
+        }
+        self.recorder.checkpoints.save(self.progress, self._write, facts, self.last_evaluation)
+
+    def _write(self, folder: Path) -> None:
+        save_tree(folder / "agent.safetensors", {"state": self.state, "preprocessor": self.preprocessor})
+        if self.replay is not None:
+            size = int(self.replay.size)
+            replay = {"rows": self.replay.rows[:size], "size": self.replay.size, "position": self.replay.position}
+            save_arrays(folder / "replay.safetensors", {name: np.asarray(array) for name, array in replay.items()})
+        if self.collector is not None:
+            save_arrays(folder / "worlds.safetensors", self.collector.save_state())
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue from a checkpoint.
+
+        Raises:
+            CheckpointError: its files do not fit this run.
+        """
+        facts, folder = checkpoint.metadata, checkpoint.folder
+        self.phase_index, self.done = facts["phase"], facts["done"]
+        self.updates, self.environment_steps = facts["updates"], facts["environment_steps"]
+        self.last_evaluation = checkpoint.score
+        self.method = self.parts.method.for_phase(self.phase.kind)
+        like = {"state": self.method.init(self.key, self.parts.spec), "preprocessor": self.preprocessor}
+        loaded = load_tree(folder / "agent.safetensors", like)
+        self.state, self.preprocessor = loaded["state"], loaded["preprocessor"]
+        self.recorder.metrics.truncate_after(facts["metric_rows"])
+        if (folder / "replay.safetensors").exists():
+            self._start_acting()
+            assert self.replay is not None
+            arrays = load_arrays(folder / "replay.safetensors")
+            rows = self.replay.rows.at[: len(arrays["rows"])].set(arrays["rows"])
+            self.replay = replace(
+                self.replay, rows=rows, size=jnp.asarray(arrays["size"]), position=jnp.asarray(arrays["position"])
+            )
+        if self.collector is not None and (folder / "worlds.safetensors").exists():
+            try:
+                self.collector.load_state(load_arrays(folder / "worlds.safetensors"))
+            except WorldError as error:
+                self.recorder.note([f"the world could not be brought back to where it was ({error}); new episodes begin"])
+                self.collector = None
+                self._start_acting()

@@ -1,0 +1,35 @@
+"""The process that trains one seed of a recorded run: ``python -m headstart.control.worker RUN SEED``."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+
+
+def main(path: str, seed: int) -> int:
+    """Train one seed, writing a line of JSON with the progress after every piece of work; returns an exit status."""
+    from headstart.control.training import parts_of, train_seed
+    from headstart.core.errors import HeadstartError
+    from headstart.runs.folder import RunFolder
+
+    def watch(done: int) -> None:
+        print(json.dumps({"progress": done}), flush=True)
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    run = RunFolder.open(path)
+    try:
+        train_seed(run.seed(seed), parts_of(run), watch)
+    except (KeyboardInterrupt, BrokenPipeError):
+        return 130
+    except HeadstartError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))
