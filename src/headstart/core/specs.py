@@ -96,3 +96,41 @@ def _box(space: Any) -> Box:
     low = np.asarray(space.low, np.float64).reshape(-1)
     high = np.asarray(space.high, np.float64).reshape(-1)
     return Box(tuple(int(n) for n in space.shape), tuple(low.tolist()), tuple(high.tolist()))
+
+
+def spec_to_json(spec: Spec) -> dict[str, Any]:
+    """The spec as plain JSON values: infinite bounds as null, equal bounds as one number."""
+
+    def box(part: Box) -> dict[str, Any]:
+        record: dict[str, Any] = {"shape": list(part.shape)}
+        for name, values in (("low", part.low), ("high", part.high)):
+            finite = [value if np.isfinite(value) else None for value in values]
+            record[name] = finite[0] if len(set(finite)) == 1 else finite
+        return record
+
+    action = spec.action
+    return {
+        "observation": box(spec.observation),
+        "action": {"n": action.n} if isinstance(action, Discrete) else box(action),
+    }
+
+
+def spec_from_json(record: dict[str, Any]) -> Spec:
+    """The spec that ``spec_to_json`` wrote.
+
+    Raises:
+        KeyError, TypeError: it is not such a record.
+    """
+
+    def box(part: dict[str, Any]) -> Box:
+        shape = tuple(int(n) for n in part["shape"])
+        size = int(np.prod(shape))
+
+        def bounds(values: Any, infinite: float) -> tuple[float, ...]:
+            values = values if isinstance(values, list) else [values] * size
+            return tuple(infinite if value is None else float(value) for value in values)
+
+        return Box(shape, bounds(part["low"], -np.inf), bounds(part["high"], np.inf))
+
+    action = record["action"]
+    return Spec(box(record["observation"]), Discrete(int(action["n"])) if "n" in action else box(action))

@@ -11,25 +11,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from headstart.core.errors import DataError, UsageError
-from headstart.core.specs import Box, Spec
+from headstart.core.specs import Spec
 from headstart.data.batch import Batch
+from headstart.data.columns import COLUMNS, column_layout, conform
+from headstart.data.disk import DiskColumn
 from headstart.data.windows import Ring, discounted_returns, window
-
-COLUMNS = ("observations", "actions", "rewards", "next_observations", "terminations", "truncations")
-
-
-def column_layout(spec: Spec, observation_dtype: np.dtype | type = np.float32) -> dict[str, tuple[np.dtype, tuple]]:
-    """The dtype of every column, and the shape of one of its rows."""
-    observation = (np.dtype(observation_dtype), spec.observation.shape)
-    action = (np.dtype(np.float32), spec.action.shape) if isinstance(spec.action, Box) else (np.dtype(np.int32), ())
-    return {
-        "observations": observation,
-        "actions": action,
-        "rewards": (np.dtype(np.float32), ()),
-        "next_observations": observation,
-        "terminations": (np.dtype(bool), ()),
-        "truncations": (np.dtype(bool), ()),
-    }
 
 
 @dataclass(frozen=True)
@@ -87,7 +73,9 @@ class Experience:
         self.spec = spec
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.streams = 1
-        self._columns = {name: _conform(name, columns[name], *layout[name]) for name in COLUMNS}
+        self._columns = {name: conform(name, columns[name], *layout[name]) for name in COLUMNS}
+        behind = {name: DiskColumn.behind(column) for name, column in self._columns.items()}
+        self._disk = {name: column for name, column in behind.items() if column is not None}
         lengths = {name: len(column) for name, column in self._columns.items()}
         if len(set(lengths.values())) > 1:
             raise DataError(f"columns differ in length: {lengths}")
@@ -177,6 +165,15 @@ class Experience:
         """Where a time limit or the end of recording cut the episode."""
         return self._columns["truncations"][: self._size]
 
+    def take(self, name: str, rows: Int[np.ndarray, " batch"]) -> Any:
+        """One column at the given rows; read from disk, not through the memory map, where it lies on disk."""
+        return self._disk[name].take(rows) if name in self._disk else np.take(self._columns[name], rows, axis=0)
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> Any:
+        """One column from row ``start`` up to ``stop``, in memory; a view where it is in memory already."""
+        column = self._disk.get(name, self._columns[name])
+        return column[start : self._size if stop is None else min(stop, self._size)]
+
     def append(
         self,
         observations: Any,
@@ -235,6 +232,7 @@ class Experience:
             grown = np.zeros((room, *column.shape[1:]), column.dtype)
             grown[: self._size] = column[: self._size]
             self._columns[name] = grown
+        self._disk = {}
 
     def episodes(self) -> Episodes:
         """Where episodes lie. One that was still going on when recording stopped, or whose start a ring has
@@ -243,7 +241,7 @@ class Experience:
         size, streams = self._size, self.streams
         forgot = self._next > size
         order = self.layout.order(size) if streams > 1 or (forgot and self.position) else None
-        done = self.terminations | self.truncations
+        done = self.read("terminations") | self.read("truncations")
         done = done if order is None else done[order]
         per_stream = size // streams
         stops = done.copy()
@@ -260,7 +258,8 @@ class Experience:
         episodes = self.episodes()
         if not len(episodes):
             return np.zeros(0)
-        rewards = self.rewards if episodes.order is None else self.rewards[episodes.order]
+        rewards = self.read("rewards")
+        rewards = rewards if episodes.order is None else rewards[episodes.order]
         totals = np.add.reduceat(rewards, episodes.starts, dtype=np.float64)
         return totals if incomplete else totals[episodes.complete]
 
@@ -279,7 +278,8 @@ class Experience:
             raise UsageError(f"discount {discount} with tail {tail!r}: expected 0 to 1, and below 1 to repeat for ever")
         episodes = self.episodes()
         if episodes.order is None:
-            return discounted_returns(self.rewards, self.terminations, self.truncations, discount, tail)
+            ends = self.read("terminations"), self.read("truncations")
+            return discounted_returns(self.read("rewards"), *ends, discount, tail)
         order = episodes.order
         cut = self.truncations[order]
         cut[episodes.ends - 1] |= ~self.terminations[order][episodes.ends - 1]
@@ -299,7 +299,7 @@ class Experience:
         rows = [found.rows(int(episode)) for episode in chosen]
         ends = np.cumsum([len(part) for part in rows], dtype=np.int64) - 1
         taken = np.concatenate(rows) if rows else np.zeros(0, np.int64)
-        columns = {name: np.take(column, taken, axis=0) for name, column in self.columns.items()}
+        columns = {name: self.take(name, taken) for name in COLUMNS}
         columns["truncations"][ends] |= ~columns["terminations"][ends]
         return Experience(self.spec, columns, self.metadata)
 
@@ -320,28 +320,23 @@ class Experience:
             returns_to_go: what ``returns_to_go(discount)`` gave, to be gathered too.
             next_actions: gather the next actions too.
         """
-        take = self._take
         rows = np.asarray(indices, np.int64)
 
         def outcomes(at):
-            return take("rewards", at), take("terminations", at), take("truncations", at)
+            return self.take("rewards", at), self.take("terminations", at), self.take("truncations", at)
 
         found = window(np, outcomes(rows), outcomes, rows, self.layout, discount, n_step)
         to_go: Any = None if returns_to_go is None else np.take(returns_to_go, rows)
         return Batch(
-            observations=take("observations", rows),
-            actions=take("actions", rows),
+            observations=_float32(self.take("observations", rows)),
+            actions=self.take("actions", rows),
             rewards=found.rewards,
-            next_observations=take("next_observations", found.last),
-            terminations=found.terminations.astype(np.float32),
+            next_observations=_float32(self.take("next_observations", found.last)),
+            terminations=_float32(found.terminations),
             discounts=found.discounts,
             returns_to_go=to_go,
-            next_actions=take("actions", found.next_actions) if next_actions else None,
+            next_actions=self.take("actions", found.next_actions) if next_actions else None,
         )
-
-    def _take(self, name: str, rows: Int[np.ndarray, " batch"]) -> Any:
-        taken = np.take(self._columns[name], rows, axis=0)
-        return taken.astype(np.float32) if taken.dtype == np.uint8 else taken
 
     def save(self, folder: Path | str) -> None:
         """Write a folder of one ``.npy`` file a column and ``metadata.json``; see ``headstart.data.folder``."""
@@ -382,15 +377,5 @@ def concatenate(parts: Sequence[Experience], metadata: Mapping[str, Any] | None 
     return Experience(first, columns, parts[0].metadata if metadata is None else metadata)
 
 
-def _conform(name: str, column: Any, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-    array = column if isinstance(column, np.ndarray) else np.asarray(column)
-    if shape == () and array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim == 0 or array.shape[1:] != shape:
-        expected = f"[rows{''.join(f', {size}' for size in shape)}]"
-        raise DataError(f"{name} has shape {list(array.shape)}; expected {expected}")
-    if array.dtype == dtype:
-        return array
-    if dtype == np.int32 and array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
-        raise DataError(f"{name} are {array.dtype} with fractions, but the world's actions are discrete choices")
-    return array.astype(dtype)
+def _float32(column: Any) -> Any:
+    return column.astype(np.float32, copy=False)

@@ -1,0 +1,90 @@
+"""Rows of an array file, read when they are asked for and never kept."""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, Shaped
+
+from headstart.core.errors import DataError
+
+# A row out of the page cache takes about 2 µs, off a solid-state disk 50 to 100 µs.
+_SLOW_SECONDS_PER_ROW = 20e-6
+
+
+class DiskColumn:
+    """One column of a file too large for memory.
+
+    Rows are read with ``pread``. A memory map would count every page it touches, and the fifteen around it that the
+    kernel maps along, as resident memory of this process, and dropping them again costs more than the calls do
+    (measured, 256 random rows of 68 bytes, two columns: 1.2 ms by calls, 7 ms by a map kept below 64 MB).
+
+    Args:
+        path: the file.
+        offset: where the first row begins, in bytes.
+        dtype: of the elements.
+        shape: of the whole column, rows first.
+    """
+
+    def __init__(self, path: Path | str, offset: int, dtype: np.dtype, shape: tuple[int, ...]):
+        self.path, self.offset, self.dtype, self.shape = Path(path), offset, np.dtype(dtype), tuple(shape)
+        self.row_bytes = self.dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
+        self._file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+        self._slow = False
+
+    @classmethod
+    def behind(cls, array: np.ndarray) -> DiskColumn | None:
+        """The file behind a memory map, or behind consecutive rows of one; None where there is none."""
+        root = array
+        while isinstance(root.base, np.memmap):
+            root = root.base
+        if not isinstance(root, np.memmap) or root.filename is None or not array.flags.c_contiguous:
+            return None
+        offset = root.offset + array.ctypes.data - root.ctypes.data
+        return cls(str(root.filename), offset, array.dtype, array.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> Shaped[np.ndarray, "rows ..."]:
+        start, stop, step = rows.indices(len(self))
+        if step != 1:
+            raise IndexError(f"only consecutive rows can be read at once, not every {step}th")
+        wanted = max(0, stop - start) * self.row_bytes
+        buffer = bytearray(wanted)
+        view, done = memoryview(buffer), 0
+        while done < wanted:
+            got = os.preadv(self._file, [view[done:]], self.offset + start * self.row_bytes + done)
+            if got == 0:
+                raise self._truncated()
+            done += got
+        return np.frombuffer(buffer, self.dtype).reshape(-1, *self.shape[1:])
+
+    def take(self, rows: Int[np.ndarray, " batch"]) -> Shaped[np.ndarray, "batch ..."]:
+        """The given rows, in the given order.
+
+        Raises:
+            IndexError: there is no such row.
+            DataError: the file has become shorter.
+        """
+        if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} asked for; there are {len(self)}")
+        places = (rows.astype(np.int64) * self.row_bytes + self.offset).tolist()
+        file, size, read = self._file, self.row_bytes, os.pread
+        if self._slow and hasattr(os, "posix_fadvise"):
+            for place in places:  # lets the disk work on all of them at once
+                os.posix_fadvise(file, place, size, os.POSIX_FADV_WILLNEED)
+        start = time.perf_counter()
+        buffer = bytearray().join([read(file, size, place) for place in places])
+        self._slow = time.perf_counter() - start > _SLOW_SECONDS_PER_ROW * len(rows)
+        if len(buffer) != size * len(rows):
+            raise self._truncated()
+        return np.frombuffer(buffer, self.dtype).reshape(len(rows), *self.shape[1:])
+
+    def _truncated(self) -> DataError:
+        return DataError(f"{self.path} ends before its {len(self)} rows do; it was cut short, copy or build it again")
