@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -91,6 +94,17 @@ def make(
 
     if engine not in ("gymnasium", "envpool", "auto"):
         raise unknown("engine", engine, ("gymnasium", "envpool", "auto"))
+    if engine == "envpool" or (engine == "auto" and not flatten):
+        from headstart.envs.envpool_worlds import EnvPoolWorlds, envpool_ids
+
+        limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
+        if engine == "envpool":
+            if flatten:
+                raise UsageError("engine=envpool gives observations as they are; flatten needs engine=gymnasium")
+            return EnvPoolWorlds(name, count, seed, **limit, **options)
+        if name in envpool_ids():
+            with suppress(UsageError):
+                return EnvPoolWorlds(name, count, seed, **limit, **options)
     factory = partial(make_environment, name, flatten=flatten, max_episode_steps=max_episode_steps, **options)
     return GymnasiumWorlds(factory, count, seed, name)
 
@@ -140,16 +154,33 @@ def _gymnasium_make(name: str, max_episode_steps: int | None, options: dict[str,
             except UsageError:
                 advice = f"It may be one of {package}'s: pip install {package}."
     try:
-        gymnasium.spec(name.partition(":")[2] or name)
+        spec = gymnasium.spec(name.partition(":")[2] or name)
     except gymnasium.error.Error as error:
         known = [*FUNCTIONAL_WORLDS.names(), *gymnasium.registry]
         raise unknown("world", name, known, advice or "A world of your own is module:Env.") from error
     try:
-        return gymnasium.make(name, max_episode_steps, disable_env_checker=True, **options)
+        with _quiet_mujoco() if "mujoco" in str(spec.entry_point) else nullcontext():
+            return gymnasium.make(name, max_episode_steps, disable_env_checker=True, **options)
     except (gymnasium.error.Error, ImportError) as error:
         raise UsageError(f"cannot make {name!r}: {error}") from error
     except TypeError as error:
         raise UsageError(f"cannot make {name!r} with options {options}: {error}") from error
+
+
+@contextmanager
+def _quiet_mujoco() -> Iterator[None]:
+    """MuJoCo 4 prints, and writes to a file where it is run, that Gymnasium's models use deprecated attributes."""
+    config = getattr(importlib.import_module("mujoco"), "MjLogConfig", None)
+    if config is None:
+        yield
+        return
+    before, quiet = config.get(), config.get()
+    quiet.logto_console = quiet.logto_file = False
+    quiet.set()
+    try:
+        yield
+    finally:
+        before.set()
 
 
 def _resolve(name: str) -> Any:

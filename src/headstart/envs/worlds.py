@@ -53,6 +53,9 @@ class Worlds(abc.ABC):
     name: str
     count: int
     spec: Spec
+    _actions_shape: tuple[int, ...]
+    _ready: bool  # whether a step may follow
+    _checked: bool  # whether actions' bounds have been looked at since the reset
 
     @abc.abstractmethod
     def reset(self) -> Float[np.ndarray, "world ..."]:
@@ -89,6 +92,35 @@ class Worlds(abc.ABC):
     def close(self) -> None:
         """Release what the worlds hold."""
 
+    @abc.abstractmethod
+    def _where(self, index: int) -> str:
+        """The world, step and episode that an error is about to be raised for."""
+
+    def _refuse_unusable(self, actions: Any) -> None:
+        """Raise where actions cannot be acted on; bounds are looked at only after a reset, for their cost."""
+        if not self._ready:
+            raise UsageError(f"{self.name}: call reset() or load_state() before step()")
+        if np.shape(actions) != self._actions_shape:
+            raise UsageError(f"{self.name}: actions of shape {np.shape(actions)}; expected {self._actions_shape}")
+        if not self._checked:
+            check_actions(self.spec, actions, self.name)
+            self._checked = True
+
+    def _refuse_unless_finite(self, observations: np.ndarray, rewards: np.ndarray, actions: np.ndarray) -> None:
+        for index in range(self.count):
+            numbers = observations[index].ravel()
+            bad = np.flatnonzero(~np.isfinite(numbers))
+            if not len(bad) and np.isfinite(rewards[index]):
+                continue
+            if not np.all(np.isfinite(actions[index])):
+                problem = f"was given an action that is not finite: {actions[index]}"
+            elif len(bad):
+                found = ", ".join(f"element {element} is {numbers[element]}" for element in bad[:4])
+                problem = f"returned an observation that is not finite: {found}"
+            else:
+                problem = f"returned the reward {rewards[index]}"
+            raise WorldError(f"{self._where(index)} {problem}")
+
 
 def episode_seed(seed: int, world: int, episode: int) -> int:
     """The seed, below 2^31, that an episode is reset with: a function of the run's seed, the world and its count."""
@@ -119,7 +151,7 @@ class GymnasiumWorlds(Worlds):
         self.name, self.count, self.seed = name, count, seed
         space = self.environments[0].action_space
         self.spec = Spec.from_spaces(self.environments[0].observation_space, space)
-        self._action_shape = () if self.spec.discrete else tuple(space.shape or ())
+        self._actions_shape = actions_shape(self.spec, count)
         self._action_dtype = np.dtype(np.int64 if self.spec.discrete else np.float32)
         self._environment_dtype = self._action_dtype if self.spec.discrete else np.dtype(space.dtype or np.float32)
         self._shape = (count, *self.spec.observation.shape)
@@ -145,7 +177,8 @@ class GymnasiumWorlds(Worlds):
 
     def step(self, actions: Shaped[np.ndarray, "world ..."]) -> Transition:
         """Act once in every world; see ``Worlds.step``."""
-        actions = self._accept(actions)
+        self._refuse_unusable(actions)
+        actions = np.array(actions, self._action_dtype)  # a copy, for the caller may reuse the array
         outer = actions if self._environment_dtype == self._action_dtype else actions.astype(self._environment_dtype)
         # NumPy's reductions cost microseconds each, so what can be asked of Python numbers is.
         numbers = np.empty(self._observations.size, np.float32)
@@ -183,7 +216,7 @@ class GymnasiumWorlds(Worlds):
 
     def save_state(self) -> dict[str, np.ndarray]:
         """Seeds and actions since the resets: a few kilobytes for each world."""
-        none = np.empty((0, *self._action_shape), self._action_dtype)
+        none = np.empty((0, *self._actions_shape[1:]), self._action_dtype)
         taken = [[row[index] for row in self._running_log(index)] for index in range(self.count)]
         return {
             "seed": np.array(self.seed, np.int64),
@@ -208,7 +241,7 @@ class GymnasiumWorlds(Worlds):
         if self._episodes[0] < 0:
             return self._observations.copy()
         lengths = [self._clock - begun for begun in self._starts]
-        log = np.zeros((max(lengths), self.count, *self._action_shape), self._action_dtype)
+        log = np.zeros((max(lengths), *self._actions_shape), self._action_dtype)
         offsets = np.cumsum([0, *lengths])
         for index, length in enumerate(lengths):
             actions = np.asarray(state["actions"][offsets[index] : offsets[index + 1]], self._action_dtype)
@@ -242,20 +275,6 @@ class GymnasiumWorlds(Worlds):
             raise WorldError(f"{where}, gave an observation that is not finite: {observation.ravel()[:8]}")
         return observation
 
-    def _accept(self, actions: Any) -> np.ndarray:
-        if not self._ready:
-            raise UsageError(f"{self.name}: call reset() or load_state() before step()")
-        # A copy, for the history must not change when the caller's array does.
-        accepted = np.array(actions, self._action_dtype)
-        if accepted.shape != (self.count, *self._action_shape):
-            raise UsageError(
-                f"{self.name}: actions of shape {accepted.shape}; expected {(self.count, *self._action_shape)}"
-            )
-        if not self._checked:
-            check_actions(self.spec, actions, self.name)
-            self._checked = True
-        return accepted
-
     def _running_log(self, index: int) -> list[np.ndarray]:
         return self._log[len(self._log) - (self._clock - self._starts[index]) :]
 
@@ -280,20 +299,10 @@ class GymnasiumWorlds(Worlds):
         step = self._clock - self._starts[index] + 1
         return f"{self.name}, world {index}, step {step} of episode {self._episodes[index]},"
 
-    def _refuse_unless_finite(self, observations: np.ndarray, rewards: np.ndarray, actions: np.ndarray) -> None:
-        for index in range(self.count):
-            numbers = observations[index].ravel()
-            bad = np.flatnonzero(~np.isfinite(numbers))
-            if not len(bad) and np.isfinite(rewards[index]):
-                continue
-            if not np.all(np.isfinite(actions[index])):
-                problem = f"was given an action that is not finite: {actions[index]}"
-            elif len(bad):
-                found = ", ".join(f"element {element} is {numbers[element]}" for element in bad[:4])
-                problem = f"returned an observation that is not finite: {found}"
-            else:
-                problem = f"returned the reward {rewards[index]}"
-            raise WorldError(f"{self._where(index)} {problem}")
+
+def actions_shape(spec: Spec, count: int) -> tuple[int, ...]:
+    """The shape of ``count`` actions: one number each for Discrete, the Box's shape otherwise."""
+    return (count,) if isinstance(spec.action, Discrete) else (count, *spec.action.shape)
 
 
 def check_actions(spec: Spec, actions: Any, name: str) -> None:
