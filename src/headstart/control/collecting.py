@@ -103,6 +103,29 @@ class Collector(Protocol):
         ...
 
 
+class _Packed:
+    """A situation whose arrays are passed to compiled calls as flat tuples."""
+
+    def __init__(self, now: Situation):
+        self.method, self.key = now.method, now.key
+        self.moving, structure = programs.flatten((now.state, now.replay))
+        self.constant, constant_structure = programs.flatten((now.preprocessor, now.data))
+        self.structures = (structure, constant_structure)
+
+    def act(self, observations: np.ndarray, step: int, mode: programs.Mode) -> np.ndarray:
+        call = (self.moving, self.constant, self.structures, self.method)
+        return np.asarray(programs.host_act(*call, observations, self.key, np.int32(step), mode))
+
+    def store(self, phase: Phase, pending: Pending) -> dict[str, Any]:
+        call = (self.moving, self.constant, self.structures, self.method)
+        step = np.int32(pending.step)
+        self.moving, metrics = programs.host_store(*call, phase, pending.row, self.key, step, pending.learn)
+        return metrics
+
+    def unpack(self, now: Situation) -> None:
+        now.state, now.replay = jax.tree.unflatten(self.structures[0], self.moving)
+
+
 @dataclass
 class HostCollector:
     """Drives Gymnasium or EnvPool worlds: the compiled update runs while the host steps the world.
@@ -124,13 +147,11 @@ class HostCollector:
         if self.observations is None:
             self.observations = self.worlds.reset()
         mode = "random" if phase.kind == "warmup" and phase.policy == "random" else "explore"
-        episodes, act_key = Episodes(), jax.random.split(now.key)[0]
+        episodes, packed = Episodes(), _Packed(now)
         try:
             for step in range(first, first + steps):
-                key = jax.random.fold_in(act_key, step)
-                chosen = programs.act(now.method, now.preprocessor, now.state, self.observations, key, mode)
-                actions = np.asarray(chosen)
-                self.settle(now, phase)
+                actions = packed.act(self.observations, step, mode)
+                self._store(packed, phase)
                 after = self.worlds.step(actions)
                 now.steps_taken += 1
                 rewards = (after.rewards * now.reward_scale + now.reward_bias).astype(np.float32)
@@ -146,29 +167,22 @@ class HostCollector:
                 self.observations = after.observations
                 self._count(after.rewards, after.terminations, after.truncations, episodes)
         except WorldError:
-            self.settle(now, phase)
+            self._store(packed, phase)
             raise
+        finally:
+            packed.unpack(now)
         return {**episodes.metrics(), **{name: float(value) for name, value in self.metrics.items()}}
 
     def settle(self, now: Situation, phase: Phase) -> None:
         """Store the last transition, and make the updates that belong to it."""
-        if self.pending is None:
-            return
-        if self.pending.learn:
-            now.state, now.replay, self.metrics = programs.append_and_learn(
-                now.method,
-                phase,
-                now.preprocessor,
-                now.state,
-                now.replay,
-                now.data,
-                self.pending.row,
-                jax.random.split(now.key)[1],
-                np.int32(self.pending.step),
-            )
-        else:
-            now.replay = programs.append(now.replay, self.pending.row)
-        self.pending = None
+        packed = _Packed(now)
+        self._store(packed, phase)
+        packed.unpack(now)
+
+    def _store(self, packed: _Packed, phase: Phase) -> None:
+        if self.pending is not None:
+            metrics = packed.store(phase, self.pending)
+            self.metrics, self.pending = metrics or self.metrics, None
 
     def _count(self, rewards: Any, terminations: Any, truncations: Any, episodes: Episodes) -> None:
         self.returns += rewards

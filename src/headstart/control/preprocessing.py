@@ -38,9 +38,11 @@ class Preprocessor(eqx.Module):
 
     @classmethod
     def standardizing(cls, experience: Experience, rows: int = 1_000_000) -> Preprocessor:
-        """Mean 0 and standard deviation 1 over (at most ``rows`` evenly spaced rows of) the data; σ + 1e-3 as TD3+BC."""
+        """Mean 0, deviation 1 over (at most ``rows`` evenly spaced rows of) the data; divides by σ + 1e-3 as TD3+BC."""
         step = max(1, len(experience) // rows)
-        observations = np.asarray(experience.observations[::step], np.float64).reshape(-1, experience.spec.observation_size)
+        observations = np.asarray(experience.observations[::step], np.float64).reshape(
+            -1, experience.spec.observation_size
+        )
         mean, scale = observations.mean(0), observations.std(0) + 1e-3
         return cls(jnp.asarray(mean, jnp.float32), jnp.asarray(scale, jnp.float32), experience.spec)
 

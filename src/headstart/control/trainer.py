@@ -25,7 +25,7 @@ from headstart.data.experience import Experience
 from headstart.data.replay import Replay
 from headstart.envs.functional import FunctionalWorld
 from headstart.envs.worlds import Worlds
-from headstart.evaluate.scores import has_reference, normalized_score
+from headstart.evaluate.scores import find_reference, normalized_score
 from headstart.runs.checkpoints import Checkpoint
 from headstart.runs.folder import Recorder
 
@@ -40,7 +40,7 @@ class Settings:
     worlds: int = 1
     """Copies of the world acted in at once."""
     sampler: str = "uniform"
-    """How offline batches are drawn: uniform, or weighted by trajectory: advantage:ALPHA, return:ALPHA, top:FRACTION."""
+    """How data are drawn: uniform, or weighted by trajectory: advantage:ALPHA, return:ALPHA, top:FRACTION."""
     reward_scale: float = 1.0
     """Rewards are multiplied by this for learning; reports stay in the world's own units."""
     reward_bias: float = 0.0
@@ -256,17 +256,21 @@ class Trainer:
             now = min(updates_at_once, self.done + count - first)
             rows = programs.offline_indices(self.method, np.int32(len(data)), key, np.int32(first), now)
             batch = data.gather(
-                np.asarray(rows).reshape(-1), discount=self.method.discount, n_step=self.method.n_step,
+                np.asarray(rows).reshape(-1),
+                discount=self.method.discount,
+                n_step=self.method.n_step,
                 next_actions=self.method.needs_next_actions,
             )
-            batches = jax.tree.map(lambda column: column.reshape(now, -1, *column.shape[1:]), batch)
+            shape = (now, self.method.batch_size)
+            batches = jax.tree.map(lambda column, shape=shape: column.reshape(*shape, *column.shape[1:]), batch)
             self.state, metrics = programs.learn_gathered(
                 self.method, self.preprocessor, self.state, batches, key, np.int32(first)
             )
         return metrics
 
     def _online(self, count: int) -> dict[str, float]:
-        assert self.replay is not None and self.collector is not None
+        assert self.replay is not None
+        assert self.collector is not None
         phase, worlds = self.phase, self.parts.settings.worlds
         metrics: dict[str, float] = {}
         end = self.done + count
@@ -330,9 +334,7 @@ class Trainer:
         parts = self.parts
         key = jax.random.fold_in(jax.random.fold_in(self.key, 2**22), self.progress)
         if parts.functional is not None:
-            return evaluate_functional(
-                self.method, parts.functional, self.preprocessor, self.state, key, episodes
-            )
+            return evaluate_functional(self.method, parts.functional, self.preprocessor, self.state, key, episodes)
         if parts.make_worlds is None:
             return None
         worlds = parts.make_worlds(episodes, 10_000_000 + 1000 * self.seed + self.progress % 997)
@@ -347,7 +349,7 @@ class Trainer:
             return
         metrics = outcome.metrics()
         name = self.parts.world_name
-        if name is not None and has_reference(name):
+        if name is not None and find_reference(name):
             metrics["evaluation/score"] = float(np.mean(normalized_score(name, outcome.returns)))
         self.last_evaluation = metrics["evaluation/return"]
         self.recorder.log(self.updates, self.environment_steps, self.phase.kind, metrics)
@@ -402,6 +404,8 @@ class Trainer:
             try:
                 self.collector.load_state(load_arrays(folder / "worlds.safetensors"))
             except WorldError as error:
-                self.recorder.note([f"the world could not be brought back to where it was ({error}); new episodes begin"])
+                self.recorder.note(
+                    [f"the world could not be brought back to where it was ({error}); new episodes begin"]
+                )
                 self.collector = None
                 self._start_acting()

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from headstart.control.preprocessing import with_transformed_rewards
 from headstart.control.registry import METHODS
 from headstart.control.trainer import Parts, Settings, Trainer
 from headstart.control.workers import run_workers
-from headstart.core.errors import CheckpointError, UsageError
+from headstart.core.errors import UsageError
 from headstart.core.progress import progress
 from headstart.core.specs import Spec
 from headstart.data.check import check_for_training
@@ -28,7 +29,8 @@ from headstart.data.experience import Experience
 from headstart.data.registry import load as load_data
 from headstart.data.weights import TrajectoryWeights
 from headstart.envs.functional import FunctionalWorld
-from headstart.envs.registry import functional, make
+from headstart.envs.registry import FUNCTIONAL_WORLDS, functional, make
+from headstart.envs.worlds import GymnasiumWorlds
 from headstart.runs.folder import RunFolder, SeedFolder
 
 
@@ -133,6 +135,7 @@ def train(
         DataError: the data cannot be learned from, or do not fit the world.
     """
     method = METHODS.get(method)() if isinstance(method, str) else method
+    assert isinstance(method, Method)
     settings = settings or Settings()
     seeds = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
     if settings.evaluate_every % settings.log_every or settings.checkpoint_every % settings.log_every:
@@ -148,7 +151,7 @@ def train(
     parts = resolve(method, world, data, plan, settings, init_from)
     config = {
         "method": method_to_json(method),
-        "world": None if world is None else parts.world_name,
+        "world": _world_record(world, parts.world_name),
         "data": _data_record(data, parts.data),
         "plan": plan_to_json(plan),
         "settings": asdict(settings),
@@ -224,17 +227,19 @@ def parts_of(run: RunFolder, world: Any = None, data: Experience | None = None) 
     recorded_data, recorded_world = config["data"], config["world"]
     if recorded_data is not None and recorded_data["source"] is None and data is None:
         raise UsageError(f"{run.path} was given data in memory; pass the same experience as data= to go on")
+    if recorded_world is not None and recorded_world["source"] is None and world is None:
+        raise UsageError(f"{run.path} was given a world as an object; pass the same one as world= to go on")
     method, plan = method_from_json(config["method"]), plan_from_json(config["plan"])
     source = data if data is not None else recorded_data and recorded_data["source"]
     parts = resolve(
         method,
-        recorded_world if world is None else world,
+        recorded_world and recorded_world["source"] if world is None else world,
         source,
         plan,
         Settings(**config["settings"]),
         config["init_from"],
     )
-    if parts.data is not None and recorded_data["digest"] != parts.data.digest():
+    if parts.data is not None and recorded_data is not None and recorded_data["digest"] != parts.data.digest():
         raise UsageError(f"the data of {run.path} ({recorded_data['source']}) have changed since it was begun")
     return parts
 
@@ -271,17 +276,22 @@ def resolve(
 
 
 def _resolve_world(world: Any) -> tuple[FunctionalWorld | None, Callable[..., Any] | None, str | None, Spec | None]:
+    """The functional world, or a maker of host worlds; its name; its spec."""
     if world is None:
         return None, None, None, None
     if isinstance(world, str):
-        found = functional(world)
-        if found is not None:
+        found = functional(world) if world in FUNCTIONAL_WORLDS or ":" in world else None
+        if isinstance(found, FunctionalWorld):
             return found, None, world, found.spec
-    if isinstance(world, FunctionalWorld):
+        name, make_worlds = world, partial(make, world)
+    elif isinstance(world, FunctionalWorld):
         return world, None, world.name, world.spec
-    probe = make(world, 1, 0)
+    else:
+        name = getattr(world, "__name__", type(world).__name__)
+        make_worlds = partial(GymnasiumWorlds, world, name=name)
+    probe = make_worlds(1, 0)
     try:
-        return None, lambda count, seed: make(world, count, seed), probe.name, probe.spec
+        return None, make_worlds, name, probe.spec
     finally:
         probe.close()
 
@@ -300,6 +310,10 @@ def _weights(sampler: str, experience: Experience) -> np.ndarray | None:
     return weights.transition_weights(experience)
 
 
+def _world_record(world: Any, name: str | None) -> dict[str, Any] | None:
+    return None if world is None else {"name": name, "source": world if isinstance(world, str) else None}
+
+
 def _data_record(data: Any, experience: Experience | None) -> dict[str, Any] | None:
     if experience is None:
         return None
@@ -309,7 +323,11 @@ def _data_record(data: Any, experience: Experience | None) -> dict[str, Any] | N
 
 
 def _fresh_folder(method: Method, config: dict[str, Any]) -> Path:
-    words = [method.name, config["world"] or "", (config["data"] or {}).get("name") or "", time.strftime("%Y%m%d-%H%M%S")]
+    words = [
+        method.name,
+        *((config[part] or {}).get("name") for part in ("world", "data")),
+        time.strftime("%Y%m%d-%H%M%S"),
+    ]
     return Path("runs") / re.sub(r"[^\w.-]+", "-", "-".join(word for word in words if word))
 
 

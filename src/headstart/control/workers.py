@@ -46,7 +46,7 @@ def run_workers(run: RunFolder, seeds: Sequence[int], workers: int, total: int, 
                     running[seed] = _start(run.path, seed)
                     selector.register(running[seed].stdout, selectors.EVENT_READ, seed)
                 for key, _ in selector.select(timeout=1.0):
-                    seed, line = key.data, key.fileobj.readline()
+                    seed, line = key.data, running[key.data].stdout.readline()
                     if line:
                         done[seed] = json.loads(line)["progress"]
                         bar.update(sum(done.values()), f"seeds {', '.join(map(str, sorted(running)))}")
@@ -70,7 +70,12 @@ def _start(path: Path, seed: int) -> subprocess.Popen:
     command = [sys.executable, "-m", "headstart.control.worker", str(path), str(seed)]
     with open(path / f"seed-{seed}" / "log.txt", "a") as log:
         return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, env=os.environ | ONE_THREAD, text=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env=os.environ | ONE_THREAD,
+            text=True,
         )
 
 

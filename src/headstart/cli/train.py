@@ -1,0 +1,133 @@
+"""``headstart train`` and ``headstart resume``."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+USAGE = """usage: headstart train METHOD [--data DATASET] [--env WORLD] [options]
+
+Give data to learn from, a world to act in, or both. `headstart train METHOD --help` lists every option, the method's
+own fields among them. For example:
+
+  headstart train iql --data hopper-medium --env Hopper-v5 --seeds 4
+  headstart train sac --env HalfCheetah-v5 --online-steps 100000
+  headstart train wsrl --data hopper-medium --env Hopper-v5 --offline-steps 250000 --online-steps 100000
+"""
+
+
+@dataclass
+class Options:
+    """What to train on, for how long, and where to record it."""
+
+    data: str | None = None
+    """Dataset to learn from: a name (`headstart data list`), or a path to a file or folder."""
+    env: str | None = None
+    """World to act in: a name (`headstart worlds`), a Gymnasium id, or module:Env of your own."""
+    seeds: int = 1
+    """How many seeds to train, numbered from first_seed."""
+    first_seed: int = 0
+    """Number of the first seed."""
+    offline_steps: int | None = None
+    """Gradient updates on the data before acting; 250000 for methods that learn offline, when data are given."""
+    warmup_steps: int | None = None
+    """Environment steps collected without learning before going online."""
+    online_steps: int | None = None
+    """Environment steps of acting and learning; 100000 when there is no offline phase."""
+    updates_per_step: float | None = None
+    """Gradient updates for each environment step while online."""
+    data_ratio: float | None = None
+    """Part of each online batch drawn from the recorded data, 0 to 1."""
+    out: Path | None = None
+    """Folder of the run; under runs/ by default. A folder that exists is refused."""
+    init_from: Path | None = None
+    """Run whose policy training starts from."""
+    workers: int | None = None
+    """Processes that train seeds at the same time; one for each core by default."""
+    quiet: bool = False
+    """Show no progress bars."""
+
+
+def train(arguments: Sequence[str]) -> int:
+    """Run ``headstart train``."""
+    from headstart.control.registry import METHODS
+
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        print("methods:", ", ".join(METHODS.names()))
+        return 0
+    import tyro
+
+    from headstart.control.trainer import Settings
+    from headstart.control.training import train as train_method
+
+    kind = METHODS.get(arguments[0])
+    flat = tyro.conf.OmitArgPrefixes
+    fields: list[Any] = [
+        ("options", Annotated[Options, flat], dataclasses.field(default_factory=Options)),
+        ("settings", Annotated[Settings, flat], dataclasses.field(default_factory=Settings)),
+        ("method", Annotated[kind, flat], dataclasses.field(default_factory=kind)),
+    ]
+    parser = dataclasses.make_dataclass("Training", fields)
+    parser.__doc__ = kind.__doc__
+    given = tyro.cli(parser, args=list(arguments[1:]), prog=f"headstart train {arguments[0]}")
+    options = given.options
+    steps = {
+        name: getattr(options, name)
+        for name in ("offline_steps", "warmup_steps", "online_steps", "updates_per_step", "data_ratio")
+    }
+    run = train_method(
+        given.method,
+        world=options.env,
+        data=options.data,
+        seeds=range(options.first_seed, options.first_seed + options.seeds),
+        folder=options.out,
+        settings=given.settings,
+        init_from=options.init_from,
+        workers=options.workers,
+        show_progress=not options.quiet,
+        **steps,
+    )
+    _summarise(run)
+    return 0
+
+
+@dataclass
+class ResumeOptions:
+    """Go on with a run from its latest checkpoints; finished seeds are left alone."""
+
+    run: Path
+    """Folder of the run."""
+    workers: int | None = None
+    """Processes that train seeds at the same time; one for each core by default."""
+    quiet: bool = False
+    """Show no progress bars."""
+
+
+def resume(arguments: Sequence[str]) -> int:
+    """Run ``headstart resume``."""
+    import tyro
+
+    from headstart.control.training import resume as resume_run
+
+    options = tyro.cli(
+        tyro.conf.configure(tyro.conf.PositionalRequiredArgs)(ResumeOptions),
+        args=list(arguments),
+        prog="headstart resume",
+    )
+    _summarise(resume_run(options.run, workers=options.workers, show_progress=not options.quiet))
+    return 0
+
+
+def _summarise(run: Any) -> None:
+    last = run.metrics(["evaluation/return"])
+    if last.height:
+        finals = run.final()
+        text = ", ".join(f"{value:.1f}" for value in finals)
+        print(f"final return (greedy): {finals.mean():.1f} over seeds [{text}]")
+    print(f"run recorded in {run.path}")
+    print(f"next: headstart report {run.path}", file=sys.stderr)
