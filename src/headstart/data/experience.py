@@ -171,8 +171,10 @@ class Experience:
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> Any:
         """One column from row ``start`` up to ``stop``, in memory; a view where it is in memory already."""
-        column = self._disk.get(name, self._columns[name])
-        return column[start : self._size if stop is None else min(stop, self._size)]
+        return self._source(name)[start : self._size if stop is None else min(stop, self._size)]
+
+    def _source(self, name: str) -> np.ndarray | DiskColumn:
+        return self._disk[name] if name in self._disk else self._columns[name][: self._size]
 
     def append(
         self,
@@ -238,9 +240,7 @@ class Experience:
         """Where episodes lie. One that was still going on when recording stopped, or whose start a ring has
         forgotten, is there but not ``complete``.
         """
-        size, streams = self._size, self.streams
-        forgot = self._next > size
-        order = self.layout.order(size) if streams > 1 or (forgot and self.position) else None
+        size, streams, order = self._size, self.streams, self._order()
         done = self.read("terminations") | self.read("truncations")
         done = done if order is None else done[order]
         per_stream = size // streams
@@ -249,9 +249,13 @@ class Experience:
         ends = np.flatnonzero(stops) + 1
         starts = np.concatenate([[0], ends[:-1]]).astype(ends.dtype) if len(ends) else ends
         complete = done[ends - 1]
-        if forgot:
+        if self._next > size:
             complete &= starts % per_stream != 0
         return Episodes(starts, ends, complete, order)
+
+    def _order(self) -> Int[np.ndarray, " rows"] | None:
+        forgot = self._next > self._size
+        return self.layout.order(self._size) if self.streams > 1 or (forgot and self.position) else None
 
     def returns(self, incomplete: bool = False) -> Float[np.ndarray, " episodes"]:
         """Undiscounted return of each complete episode (or of all, with ``incomplete``), float64."""
@@ -276,10 +280,11 @@ class Experience:
         """
         if not 0.0 <= discount <= 1.0 or (tail == "repeat" and discount == 1.0):
             raise UsageError(f"discount {discount} with tail {tail!r}: expected 0 to 1, and below 1 to repeat for ever")
+        if self._order() is None:
+            # Columns on disk are read block by block.
+            rewards, *ends = (self._source(name) for name in ("rewards", "terminations", "truncations"))
+            return discounted_returns(rewards, ends[0], ends[1], discount, tail)
         episodes = self.episodes()
-        if episodes.order is None:
-            ends = self.read("terminations"), self.read("truncations")
-            return discounted_returns(self.read("rewards"), *ends, discount, tail)
         order = episodes.order
         cut = self.truncations[order]
         cut[episodes.ends - 1] |= ~self.terminations[order][episodes.ends - 1]

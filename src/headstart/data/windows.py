@@ -10,6 +10,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from headstart.data.disk import DiskColumn
+
 Outcomes = Callable[[Any], tuple[Any, Any, Any]]
 
 
@@ -94,9 +96,9 @@ def window(
 
 
 def discounted_returns(
-    rewards: Float[np.ndarray, " rows"],
-    terminations: Bool[np.ndarray, " rows"],
-    truncations: Bool[np.ndarray, " rows"],
+    rewards: Float[np.ndarray, " rows"] | DiskColumn,
+    terminations: Bool[np.ndarray, " rows"] | DiskColumn,
+    truncations: Bool[np.ndarray, " rows"] | DiskColumn,
     discount: float,
     tail: float | Literal["repeat"] = 0.0,
     block: int = 1 << 20,
