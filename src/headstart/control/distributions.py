@@ -65,9 +65,13 @@ class TanhNormal(eqx.Module):
         """A reparameterised sample."""
         return jnp.tanh(self.mean + self.std * jax.random.normal(key, self.mean.shape))
 
-    def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch"]]:
-        """A reparameterised sample and its log density, without inverting the tanh."""
-        before = self.mean + self.std * jax.random.normal(key, self.mean.shape)
+    def sample_and_log_prob(
+        self, key: PRNGKeyArray, count: int | None = None
+    ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch"]]:
+        """A reparameterised sample and its log density, without inverting the tanh; ``count`` of them along a
+        leading axis when it is given."""
+        leading = () if count is None else (count,)
+        before = self.mean + self.std * jax.random.normal(key, leading + self.mean.shape)
         return jnp.tanh(before), self._log_prob_before(before)
 
     def log_prob(self, actions: Float[Array, "*batch action"]) -> Float[Array, "*batch"]:

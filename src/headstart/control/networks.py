@@ -190,7 +190,8 @@ class Critic(eqx.Module):
     def __call__(
         self, observations: Float[Array, "*batch observation"], actions: Float[Array, "*batch action"]
     ) -> Float[Array, "*batch"]:
-        """The value of each action at each observation."""
+        """The value of each action at each observation; actions may have leading axes that observations lack."""
+        observations = jnp.broadcast_to(observations, (*actions.shape[:-1], observations.shape[-1]))
         return self.trunk(jnp.concatenate([observations, actions], -1))[..., 0]
 
 
