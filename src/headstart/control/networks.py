@@ -5,6 +5,7 @@ Every module is a pytree whose leaves are all arrays, so it passes through ``jax
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
@@ -30,38 +31,61 @@ Initializer = Literal["uniform", "orthogonal", "lecun"]
 
 
 class Linear(eqx.Module):
-    """An affine map.
-
-    Args:
-        inputs: length of the last axis of what it is given.
-        outputs: length of the last axis of what it returns.
-        key: randomness.
-        initializer: "uniform" draws weights and biases in ±1/√inputs (PyTorch's default); "orthogonal" and "lecun"
-            (a Gaussian of variance 1/inputs, for selu) set biases to zero.
-        gain: scale of orthogonal weights.
-    """
+    """An affine map."""
 
     weight: Float[Array, "inputs outputs"]
     bias: Float[Array, " outputs"]
 
-    def __init__(
-        self, inputs: int, outputs: int, key: PRNGKeyArray, initializer: Initializer = "uniform", gain: float = 1.0
-    ):
-        weight_key, bias_key = jax.random.split(key)
-        if initializer == "orthogonal":
-            self.weight = jax.nn.initializers.orthogonal(gain)(weight_key, (inputs, outputs), jnp.float32)
-            self.bias = jnp.zeros(outputs)
-        elif initializer == "lecun":
-            self.weight = jax.random.normal(weight_key, (inputs, outputs)) * inputs**-0.5
-            self.bias = jnp.zeros(outputs)
-        else:
-            bound = inputs**-0.5
-            self.weight = jax.random.uniform(weight_key, (inputs, outputs), minval=-bound, maxval=bound)
-            self.bias = jax.random.uniform(bias_key, (outputs,), minval=-bound, maxval=bound)
-
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
         """Apply the map to the last axis."""
         return x @ self.weight + self.bias
+
+
+def initial_layers(sizes: Sequence[int], key: PRNGKeyArray, initializer: Initializer = "uniform") -> list[Linear]:
+    """Freshly initialised affine maps from each size to the next.
+
+    Args:
+        sizes: of the inputs, the hidden layers and the outputs.
+        key: randomness.
+        initializer: "uniform" draws weights and biases in ±1/√inputs (PyTorch's default); "lecun" draws weights from
+            a Gaussian of variance 1/inputs; "orthogonal" makes rows or columns orthonormal, times √2 in all layers
+            but the last. The latter two set biases to zero.
+    """
+    shapes = list(itertools.pairwise(sizes))
+    # One draw for all layers: each separate draw would cost a third of a second to compile.
+    count = sum((inputs + 1) * outputs for inputs, outputs in shapes)
+    uniform = initializer == "uniform"
+    noise = jax.random.uniform(key, (count,), minval=-1) if uniform else jax.random.normal(key, (count,))
+    weights, biases = [], []
+    for inputs, outputs in shapes:
+        drawn, noise = noise[: (inputs + 1) * outputs].reshape(inputs + 1, outputs), noise[(inputs + 1) * outputs :]
+        weights.append(drawn[:-1] * inputs**-0.5)
+        biases.append(drawn[-1] * inputs**-0.5 if uniform else jnp.zeros(outputs))
+    if initializer == "orthogonal":
+        gains = [2.0**0.5] * (len(shapes) - 1) + [1.0]
+        weights = [gain * weight for gain, weight in zip(gains, _orthonormal(weights), strict=True)]
+    return [Linear(weight, bias) for weight, bias in zip(weights, biases, strict=True)]
+
+
+def _orthonormal(matrices: list[Float[Array, "rows columns"]]) -> list[Float[Array, "rows columns"]]:
+    """Each matrix with its columns (or rows, if it has fewer) made orthonormal, by Gram and Schmidt's method.
+
+    All in one loop, padded with zeros: LAPACK's QR takes seconds to compile and can stall in a single thread.
+    """
+    tall = [matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T for matrix in matrices]
+    rows, columns = (max(matrix.shape[axis] for matrix in tall) for axis in (0, 1))
+    start = jnp.stack([jnp.pad(m, ((0, rows - m.shape[0]), (0, columns - m.shape[1]))) for m in tall])
+
+    def next_column(index: Array, q: Array) -> Array:
+        column, earlier = q[:, :, index], jnp.arange(columns) < index
+        for _ in range(2):  # the second time removes what rounding left
+            column = column - jnp.einsum("mrc,mc->mr", q, jnp.einsum("mrc,mr->mc", q, column) * earlier)
+        length = jnp.linalg.norm(column, axis=1, keepdims=True)
+        return q.at[:, :, index].set(column / jnp.maximum(length, 1e-12))
+
+    q = jax.lax.fori_loop(0, columns, next_column, start)
+    done = [full[: m.shape[0], : m.shape[1]] for full, m in zip(q, tall, strict=True)]
+    return [d if d.shape == m.shape else d.T for d, m in zip(done, matrices, strict=True)]
 
 
 class LayerNorm(eqx.Module):
@@ -100,12 +124,7 @@ class MLP(eqx.Module):
         final_scale: float = 1.0,
         initializer: Initializer = "uniform",
     ):
-        sizes = [inputs, *hidden, outputs]
-        keys = jax.random.split(key, len(sizes) - 1)
-        gains = [2.0**0.5] * len(hidden) + [1.0]
-        layers = [
-            Linear(a, b, k, initializer, gain) for a, b, k, gain in zip(sizes, sizes[1:], keys, gains, strict=False)
-        ]
+        layers = initial_layers([inputs, *hidden, outputs], key, initializer)
         if final_scale != 1.0:
             layers[-1] = jax.tree.map(lambda leaf: leaf * final_scale, layers[-1])
         self.layers = layers
