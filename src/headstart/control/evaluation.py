@@ -31,6 +31,10 @@ class Evaluation:
     lengths: Int[np.ndarray, " episodes"]
     terminated: Float[np.ndarray, " episodes"]
 
+    def to_json(self) -> dict[str, list[float]]:
+        """Every episode's numbers."""
+        return {name: np.asarray(getattr(self, name)).tolist() for name in ("returns", "lengths", "terminated")}
+
     def metrics(self) -> dict[str, float]:
         """Means over the episodes, by metric name."""
         return {

@@ -6,8 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +16,14 @@ from headstart.control.configuration import method_from_json, method_to_json
 from headstart.control.method import Method
 from headstart.control.plan import Phase, check_plan, offline, online, plan_from_json, plan_to_json, warmup
 from headstart.control.policy import Policy, load_policy, spec_to_json
-from headstart.control.preprocessing import with_transformed_rewards
 from headstart.control.registry import METHODS
+from headstart.control.resolving import resolve
 from headstart.control.trainer import Parts, Settings, Trainer
 from headstart.control.workers import run_workers
 from headstart.core.errors import UsageError
 from headstart.core.progress import progress
-from headstart.core.specs import Spec
-from headstart.data.check import check_for_training
 from headstart.data.experience import Experience
-from headstart.data.registry import load as load_data
-from headstart.data.weights import TrajectoryWeights
 from headstart.envs.functional import FunctionalWorld
-from headstart.envs.registry import FUNCTIONAL_WORLDS, functional, make
-from headstart.envs.worlds import GymnasiumWorlds
 from headstart.runs.folder import RunFolder, SeedFolder
 
 
@@ -242,72 +235,6 @@ def parts_of(run: RunFolder, world: Any = None, data: Experience | None = None) 
     if parts.data is not None and recorded_data is not None and recorded_data["digest"] != parts.data.digest():
         raise UsageError(f"the data of {run.path} ({recorded_data['source']}) have changed since it was begun")
     return parts
-
-
-def resolve(
-    method: Method,
-    world: Any,
-    data: str | Path | Experience | None,
-    plan: Sequence[Phase],
-    settings: Settings,
-    init_from: Path | str | None,
-) -> Parts:
-    """Load and check everything that training needs, before anything is spent or written."""
-    functional_world, make_worlds, name, spec = _resolve_world(world)
-    experience = None
-    if data is not None:
-        experience = data if isinstance(data, Experience) else load_data(str(data))
-        check_for_training(experience, spec, discrete=method.discrete, continuous=method.continuous)
-        experience = method.for_phase(plan[0].kind).select(experience)
-        experience = with_transformed_rewards(experience, settings.reward_scale, settings.reward_bias)
-        spec = spec or experience.spec
-    if spec is None:
-        raise UsageError("neither a world nor data was given; give at least one")
-    for kind in {phase.kind for phase in plan}:
-        method.for_phase(kind).check(spec)
-    weights = None if experience is None else _weights(settings.sampler, experience)
-    parts = Parts(method, plan, settings, spec, experience, weights, functional_world, make_worlds, name)
-    if init_from is not None:
-        policy = load_policy(init_from)
-        if policy.spec != spec:
-            raise UsageError(f"{init_from} was trained for {policy.spec}, which is not {spec}")
-        parts = replace(parts, initial=(policy.method, policy.state, policy.preprocessor))
-    return parts
-
-
-def _resolve_world(world: Any) -> tuple[FunctionalWorld | None, Callable[..., Any] | None, str | None, Spec | None]:
-    """The functional world, or a maker of host worlds; its name; its spec."""
-    if world is None:
-        return None, None, None, None
-    if isinstance(world, str):
-        found = functional(world) if world in FUNCTIONAL_WORLDS or ":" in world else None
-        if isinstance(found, FunctionalWorld):
-            return found, None, world, found.spec
-        name, make_worlds = world, partial(make, world)
-    elif isinstance(world, FunctionalWorld):
-        return world, None, world.name, world.spec
-    else:
-        name = getattr(world, "__name__", type(world).__name__)
-        make_worlds = partial(GymnasiumWorlds, world, name=name)
-    probe = make_worlds(1, 0)
-    try:
-        return None, make_worlds, name, probe.spec
-    finally:
-        probe.close()
-
-
-def _weights(sampler: str, experience: Experience) -> np.ndarray | None:
-    if sampler == "uniform":
-        return None
-    kind, _, number = sampler.partition(":")
-    if kind not in ("advantage", "return", "top"):
-        raise UsageError(f"sampler {sampler!r}; expected uniform, advantage:ALPHA, return:ALPHA or top:FRACTION")
-    try:
-        value = float(number or 0.1)
-    except ValueError as error:
-        raise UsageError(f"sampler {sampler!r}: {number!r} is not a number") from error
-    weights = TrajectoryWeights(kind, fraction=value) if kind == "top" else TrajectoryWeights(kind, alpha=value)
-    return weights.transition_weights(experience)
 
 
 def _world_record(world: Any, name: str | None) -> dict[str, Any] | None:
