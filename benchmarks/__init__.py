@@ -1,0 +1,1 @@
+"""Comparisons with other libraries, measured side by side on one machine."""

@@ -1,0 +1,94 @@
+"""Writes ``README.md`` from the recorded results. ``python -m benchmarks.tables``"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from typing import Any
+
+from benchmarks.measure import RESULTS, ROOT, best, ratios
+
+INTRODUCTION = """# Benchmarks
+
+Written by `python -m benchmarks.tables` from `results/`; rerun all of it with `make bench`.
+
+Every number is taken in a fresh process. The sides of a comparison run in turn on the same machine, in environments
+of their own, with the order turned round each time. A rate is the median over repetitions, each of them the median of
+several windows after compilation and warm-up, with the smallest and largest repetition beside it. "Default" leaves
+threads to the library; "one" allows one thread. Ratios compare both at whichever is faster for them, repetition by
+repetition. Rates per processor second (user and system, one thread) tell the work done apart from what else the
+machine was doing. Memory is the largest resident size of the process.
+"""
+
+NOTES = {
+    "offline_speed": """Same synthetic transitions (17 observations, 6 actions, 100 000 rows), batch 256, two hidden
+layers of 256, two critics, Adam. TD3+BC updates its policy every second time. CQL samples ten actions of each kind and
+keeps the weight of its penalty fixed on both sides. d3rlpy runs its own `fit` without progress bar or logger;
+its `compile_graph` has an effect on CUDA devices only. headstart runs `train`, its record on disk included. Four seeds
+are processes side by side for headstart (start-up and compilation subtracted), and runs in turn for d3rlpy.""",
+    "online_speed": """HalfCheetah-v5, one world, batch 256, two hidden layers of 256, one update a step after random
+warm-up. With twenty updates a step, every side updates its policy once a step; headstart draws half of each batch from
+recorded data. SBX's nearest to RLPD is its SAC with ten layer-normalised critics; DroQ and CrossQ are what it offers
+for the same purpose, with the networks that it gives them.""",
+    "startup": "From the start of the command to its end.",
+}
+
+
+def rate(values: list[float]) -> str:
+    """Median and range."""
+    return f"{statistics.median(values):,.4g} ({min(values):,.4g}–{max(values):,.4g})"
+
+
+def comparison(title: str, numbers: dict[str, Any], unit: str) -> list[str]:
+    """The table of one comparison; ratios are the first side's to each of the others."""
+    ours, *others = numbers["sides"]
+    lines = [
+        f"### {title}",
+        "",
+        f"| | default threads, {unit} | one thread, {unit} | per processor second | memory, MiB | headstart's ratio |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for side in [ours, *others]:
+        rates = [rate(side["rates"][key]) if side["rates"].get(key) else "" for key in ("default", "one")]
+        processor = statistics.median(side["processor_rates"]["one"]) if side["processor_rates"].get("one") else None
+        cells = [side["name"], *rates, f"{processor:,.4g}" if processor else "", f"{side['peak_memory_mib']:,}"]
+        quotient = "" if side is ours else f"**{rate(ratios(ours, side))}×** (against “{best(side)[0]}”)"
+        lines.append(f"| {' | '.join([*cells, quotient])} |")
+    return [*lines, "", f"Load average before each repetition: {', '.join(map(str, numbers['load_average']))}.", ""]
+
+
+def section(name: str, title: str) -> list[str]:
+    """One results file as Markdown; nothing if it has not been recorded."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        return []
+    results = json.loads(path.read_text())
+    machine = results["machine"]
+    lines = [f"## {title}", "", NOTES[name], ""]
+    versions: dict[str, str] = {}
+    for heading, numbers in results.get("comparisons", {}).items():
+        lines += comparison(heading, numbers, results["unit"])
+        for side in numbers["sides"]:
+            versions |= side["versions"]
+    if "commands" in results:
+        lines += ["| command | seconds |", "| --- | --- |"]
+        lines += [f"| `{command}` | {rate(values)} |" for command, values in results["commands"].items()] + [""]
+    listed = ", ".join(f"{package} {version}" for package, version in sorted(versions.items()))
+    lines.append(
+        f"{results['date']}; {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"{machine['system']}, Python {machine['python']}{'; ' if listed else ''}{listed}."
+    )
+    return [*lines, ""]
+
+
+def main() -> None:
+    """Write the page."""
+    titles = {"offline_speed": "Offline", "online_speed": "Online", "startup": "Start-up"}
+    lines = [INTRODUCTION, *(line for name, title in titles.items() for line in section(name, title))]
+    page = ROOT / "benchmarks" / "README.md"
+    page.write_text("\n".join(lines).rstrip() + "\n")
+    print(f"wrote {page.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
