@@ -13,3 +13,5 @@ METHODS.add("cql", f"{_AT}.cql:CQL", "conservative Q-learning: pushes values of 
 METHODS.add("cal-ql", f"{_AT}.cal_ql:CalQL", "CQL calibrated by recorded returns, for going online afterwards")
 METHODS.add("sac-n", f"{_AT}.sac_n:SACN", "SAC made pessimistic by the least of many critics")
 METHODS.add("edac", f"{_AT}.sac_n:EDAC", "SAC-N with critics kept from agreeing, so that few suffice")
+METHODS.add("ppo", f"{_AT}.ppo:PPO", "proximal policy optimisation, from fresh rollouts alone")
+METHODS.add("ppo-discrete", f"{_AT}.ppo:DiscretePPO", "PPO with the usual settings for discrete actions")
