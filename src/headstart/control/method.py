@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from headstart.control.networks import MLP
-from headstart.core.errors import UsageError
+from headstart.core.errors import DataError, UsageError
 from headstart.core.specs import Box, Spec
 from headstart.data.batch import Batch
 
@@ -190,6 +190,18 @@ class Method:
         """Actions in [-1, 1], or choices; sampled when exploring, the mode when not."""
         distribution = state.nets["actor"](observation)
         return distribution.sample(key) if explore else distribution.mode()
+
+
+def recorded(batch: Batch, name: str) -> Array:
+    """A column that batches only hold when asked to.
+
+    Raises:
+        DataError: the column is not there.
+    """
+    column = getattr(batch, name)
+    if column is None:
+        raise DataError(f"the method needs {name}, which these batches lack; sample them with {name}=True")
+    return column
 
 
 def td_target(batch: Batch, next_value: Float[Array, "*batch"]) -> Float[Array, "*batch"]:

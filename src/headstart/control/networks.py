@@ -224,6 +224,18 @@ class DiscreteCritic(eqx.Module):
         return self.trunk(observations)
 
 
+class MultiHeadCritic(eqx.Module):
+    """Several Q(s, ·) for discrete actions on one trunk: heads of a mixture, or quantiles of the return."""
+
+    trunk: MLP
+    heads: int = eqx.field(static=True)
+
+    def __call__(self, observations: Float[Array, "*batch observation"]) -> Float[Array, "*batch heads choices"]:
+        """Every head's value of every choice."""
+        out = self.trunk(observations)
+        return out.reshape(*out.shape[:-1], self.heads, -1)
+
+
 def chosen(values: Float[Array, "*batch choices"], choices: Int[Array, "*batch"]) -> Float[Array, "*batch"]:
     """The value of one choice in each row, out of the values of all; both broadcast along leading axes."""
     shape = jnp.broadcast_shapes(values.shape[:-1], choices.shape)
