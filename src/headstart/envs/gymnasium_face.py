@@ -54,13 +54,19 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, Any]):
         truncated = self._steps >= self.world.horizon and not terminated
         return np.array(observation), float(reward), terminated, truncated, {}
 
+    def controller(self) -> np.ndarray:
+        """The scripted controller's action here, without noise."""
+        if self._state is None:
+            raise gymnasium.error.ResetNeeded("call reset() before controller()")
+        return np.array(_compiled(self.world)[2](self._state))
+
     def get_state(self) -> dict[str, np.ndarray]:
         """Everything that later steps depend on: the world's state and the steps taken, as arrays."""
         if self._state is None:
             raise gymnasium.error.ResetNeeded("call reset() before get_state()")
         leaves = [jax.random.key_data(leaf) if _is_key(leaf) else leaf for leaf in jax.tree.leaves(self._state)]
         arrays = {f"leaf-{index}": np.array(leaf) for index, leaf in enumerate(leaves)}
-        return arrays | {"steps": np.array(self._steps)}
+        return arrays | {"elapsed_steps": np.array(self._steps)}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go back to a state from ``get_state`` of an environment over an equal world."""
@@ -72,7 +78,7 @@ class FunctionalEnv(gymnasium.Env[np.ndarray, Any]):
         for index, leaf in enumerate(now):
             array = jax.device_put(state[f"leaf-{index}"], device)
             leaves.append(jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf)) if _is_key(leaf) else array)
-        self._state, self._steps = jax.tree.unflatten(structure, leaves), int(state["steps"])
+        self._state, self._steps = jax.tree.unflatten(structure, leaves), int(state["elapsed_steps"])
 
 
 def _space(space: Box | Discrete) -> gymnasium.Space:
@@ -96,7 +102,7 @@ def _compiled(world: FunctionalWorld):
         state, reward, terminated = world.step(state, action)
         return state, world.observe(state), reward, terminated
 
-    return jax.jit(reset), jax.jit(step)
+    return jax.jit(reset), jax.jit(step), jax.jit(world.controller)
 
 
 def gymnasium_id(name: str) -> str:
