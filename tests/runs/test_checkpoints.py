@@ -21,7 +21,7 @@ def writer_of(text):
 
 def test_the_newest_and_the_best_are_kept(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
-    for progress, score in [(1, 5.0), (2, 50.0), (3, None), (10, 20.0), (200, 30.0)]:
+    for progress, score in [(1, 5.0), (2, 50.0), (3, None), (4, float("nan")), (10, 20.0), (200, 30.0)]:
         checkpoints.save(progress, writer_of(str(progress)), {"rows": progress}, score)
     assert [checkpoint.progress for checkpoint in checkpoints.all()] == [2, 10, 200]
     latest, best = checkpoints.latest(), checkpoints.best()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -59,12 +60,14 @@ class Checkpoints:
             progress: a counter that only grows during the run.
             write: writes the checkpoint's files into the empty folder it is given.
             metadata: JSON-serialisable facts kept beside the files.
-            score: how good the policy is (higher is better); the best-scored checkpoint is never dropped.
+            score: how good the policy is (higher is better; one that is not finite counts as none); the best-scored
+                checkpoint is never dropped.
 
         Raises:
             CheckpointError: the disk is full or not writable; the checkpoints before are still there.
         """
         partial = self.folder / f".{progress:012d}.partial"
+        score = score if score is not None and math.isfinite(score) else None
         try:
             self._clear()
             partial.mkdir(parents=True)
