@@ -1,0 +1,1 @@
+"""Papers: one module each, with its claims, its desk-scale experiment and its verdict."""

@@ -1,0 +1,35 @@
+"""The papers by name, each a module of this room."""
+
+from __future__ import annotations
+
+from headstart.core.registry import Registry, unknown
+
+PAPERS = Registry("paper")
+
+
+def _add(name: str, title: str) -> None:
+    PAPERS.add(name, f"headstart.papers.{name.replace('-', '_')}:PAPER", title)
+
+
+_add("wsrl", "Efficient Online Reinforcement Learning Fine-Tuning Need Not Retain Offline Data")
+_add("d4rl", "D4RL: Datasets for Deep Data-Driven Reinforcement Learning")
+_add("dataset-perspective", "A Dataset Perspective on Offline Reinforcement Learning")
+_add("trajectory-weighting", "Harnessing Mixed Offline Reinforcement Learning Datasets via Trajectory Weighting")
+_add("snapshot-rl", "Snapshot Reinforcement Learning: Leveraging Prior Trajectories for Efficiency")
+
+
+def target_of(name: str) -> str:
+    """Where a paper is, as ``module:attribute``.
+
+    Raises:
+        UsageError: the name is unknown; the nearest ones are offered.
+    """
+    for entry in PAPERS:
+        if entry.name == name:
+            return entry.target
+    raise unknown("paper", name, PAPERS.names())
+
+
+def module_of(name: str) -> str:
+    """The module of a paper."""
+    return target_of(name).partition(":")[0]
