@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +107,17 @@ class Experience:
 
     def __len__(self) -> int:
         return self._size
+
+    def digest(self) -> str:
+        """SHA-256 of the content: the recorded one where it came from a dataset folder of ours, else computed."""
+        if "digest" in self.metadata:
+            return str(self.metadata["digest"])
+        total = hashlib.sha256()
+        for name in COLUMNS:
+            column = np.ascontiguousarray(self.columns[name])
+            total.update(f"{name} {column.dtype} {column.shape}".encode())
+            total.update(column.reshape(-1).view(np.uint8).data)
+        return total.hexdigest()
 
     def __repr__(self) -> str:
         return f"Experience({self._size:,} transitions, {self.spec})"
@@ -307,6 +319,11 @@ class Experience:
         columns = {name: self.take(name, taken) for name in COLUMNS}
         columns["truncations"][ends] |= ~columns["terminations"][ends]
         return Experience(self.spec, columns, self.metadata)
+
+    def in_order(self) -> Experience:
+        """The same rows in order of time, stream after stream; itself where they are in that order."""
+        episodes = self.episodes()
+        return self if episodes.order is None else self.select(np.arange(len(episodes)))
 
     def gather(
         self,

@@ -150,9 +150,7 @@ def save(experience: Experience, folder: Path | str, rows_at_once: int = 1 << 16
     Raises:
         UsageError: the folder exists already.
     """
-    episodes = experience.episodes()
-    if episodes.order is not None:
-        experience = experience.select(np.arange(len(episodes)))
+    experience = experience.in_order()
     dtype = experience.observations.dtype
     with Writer(folder, experience.spec, experience.metadata, observation_dtype=dtype) as writer:
         for start in range(0, len(experience), rows_at_once):

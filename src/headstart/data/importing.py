@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Bool, Shaped
 
 from headstart.core.errors import DataError
 from headstart.core.specs import Box, Discrete, Spec
@@ -37,7 +37,7 @@ def import_columns(
     columns: Mapping[str, np.ndarray],
     spec: Spec | None = None,
     metadata: Mapping[str, Any] | None = None,
-    notes: tuple[str, ...] = (),
+    notes: Sequence[str] = (),
 ) -> Experience:
     """Experience of foreign columns, with what had to be changed noted under ``metadata["notes"]``.
 
@@ -73,6 +73,30 @@ def import_columns(
     if lines:
         facts["notes"] = lines
     return Experience(spec, arrays, facts)
+
+
+def derive_successors(
+    observations: Shaped[np.ndarray, "rows ..."],
+    actions: Shaped[np.ndarray, "rows ..."],
+    rewards: Shaped[np.ndarray, " rows"],
+    terminations: Bool[np.ndarray, " rows"],
+    truncations: Bool[np.ndarray, " rows"],
+) -> dict[str, np.ndarray]:
+    """The columns of a file without ``next_observations``: they are the next row's observations.
+
+    As in D4RL's own ``qlearning_dataset``, a step at a time limit, whose successor was not recorded, is dropped, and
+    so is the last row. The step before a dropped one is marked as truncated, so that episodes stay apart. After a
+    termination comes the next episode's first observation; nothing is ever bootstrapped from it.
+    """
+    kept = np.flatnonzero(~truncations[:-1])
+    return {
+        "observations": observations[kept],
+        "actions": actions[kept],
+        "rewards": rewards[kept],
+        "next_observations": observations[kept + 1],
+        "terminations": terminations[kept],
+        "truncations": truncations[kept + 1] & ~terminations[kept],
+    }
 
 
 def _describe(spec: Spec) -> str:
