@@ -144,19 +144,18 @@ class HostCollector:
 
     def collect(self, now: Situation, phase: Phase, first: int, steps: int, learning: bool) -> dict[str, float]:
         """See ``Collector.collect``."""
-        if self.observations is None:
-            self.observations = self.worlds.reset()
+        observations = self.start()
         mode = "random" if phase.kind == "warmup" and phase.policy == "random" else "explore"
         episodes, packed = Episodes(), _Packed(now)
         try:
             for step in range(first, first + steps):
-                actions = packed.act(self.observations, step, mode)
+                actions = packed.act(observations, step, mode)
                 self._store(packed, phase)
                 after = self.worlds.step(actions)
                 now.steps_taken += 1
                 rewards = (after.rewards * now.reward_scale + now.reward_bias).astype(np.float32)
                 row = (
-                    self.observations,
+                    observations,
                     actions,
                     rewards,
                     after.next_observations,
@@ -164,8 +163,8 @@ class HostCollector:
                     after.truncations,
                 )
                 self.pending = Pending(row, step, learning and phase.period > 0 and step % phase.period == 0)
-                self.observations = after.observations
-                self._count(after.rewards, after.terminations, after.truncations, episodes)
+                self.observations = observations = after.observations
+                self.count_episodes(after.rewards, after.terminations, after.truncations, episodes)
         except WorldError:
             self._store(packed, phase)
             raise
@@ -184,7 +183,14 @@ class HostCollector:
             metrics = packed.store(phase, self.pending)
             self.metrics, self.pending = metrics or self.metrics, None
 
-    def _count(self, rewards: Any, terminations: Any, truncations: Any, episodes: Episodes) -> None:
+    def start(self) -> np.ndarray:
+        """Begin the first episodes if that has not been done; returns the observations to act on."""
+        if self.observations is None:
+            self.observations = self.worlds.reset()
+        return self.observations
+
+    def count_episodes(self, rewards: Any, terminations: Any, truncations: Any, episodes: Episodes) -> None:
+        """Add a step to the running episodes' returns, and those that ended to ``episodes``."""
         self.returns += rewards
         self.lengths += 1
         ended = terminations | truncations

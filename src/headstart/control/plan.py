@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from headstart.core.errors import UsageError
@@ -69,8 +69,8 @@ def online(steps: int, updates_per_step: float = 1.0, data_ratio: float = 0.0) -
     return Phase("online", steps, updates_per_step, data_ratio)
 
 
-def check_plan(plan: Sequence[Phase], has_data: bool, has_world: bool) -> None:
-    """Refuse plans that cannot be carried out.
+def check_plan(plan: Sequence[Phase], has_data: bool, has_world: bool, worlds: int = 1) -> None:
+    """Refuse plans that cannot be carried out, with so many worlds acted in at once.
 
     Raises:
         UsageError: the plan is empty, or needs data or a world that was not given.
@@ -78,6 +78,7 @@ def check_plan(plan: Sequence[Phase], has_data: bool, has_world: bool) -> None:
     if not any(phase.steps for phase in plan):
         raise UsageError("the plan has no steps; give offline steps, online steps, or both")
     for phase in plan:
+        replace(phase, updates_per_step=phase.updates_per_step * worlds)
         if phase.steps and phase.kind == "offline" and not has_data:
             raise UsageError(f"the plan learns offline for {phase.steps} updates but no data was given; give data")
         if phase.steps and phase.kind != "offline" and not has_world:

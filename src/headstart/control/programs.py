@@ -179,11 +179,27 @@ def host_store(
     return tuple(jax.tree.leaves((state, replay))), metrics
 
 
+class Finished(NamedTuple):
+    """Episodes that ended during a call: sums over them, and how many."""
+
+    returns: Float[Array, ""]
+    lengths: Float[Array, ""]
+    terminations: Float[Array, ""]
+    count: Float[Array, ""]
+
+
 class Tally(NamedTuple):
     """Undiscounted return and length so far of the episode that each world is in."""
 
     returns: Float[Array, " worlds"]
     lengths: Int[Array, " worlds"]
+
+    def after(self, rewards: Array, terminations: Array, truncations: Array) -> tuple[Finished, Tally]:
+        """The episodes that a step ends, and the tally of those that are running then."""
+        returns, lengths, ended = self.returns + rewards, self.lengths + 1, terminations | truncations
+        totals = (returns * ended, lengths * ended, terminations, ended)
+        finished = Finished(*(jnp.sum(total * 1.0) for total in totals))
+        return finished, Tally(jnp.where(ended, 0.0, returns), jnp.where(ended, 0, lengths))
 
 
 class Interaction(NamedTuple):
@@ -200,15 +216,6 @@ def begin(world: FunctionalWorld, count: int, key: PRNGKeyArray) -> Interaction:
     acting = jax.vmap(partial(start, world))(jax.random.split(key, count))
     tally = Tally(jnp.zeros(count), jnp.zeros(count, jnp.int32))
     return Interaction(acting, jax.vmap(world.observe)(acting.state), tally)
-
-
-class Finished(NamedTuple):
-    """Episodes that ended during a call: sums over them, and how many."""
-
-    returns: Float[Array, ""]
-    lengths: Float[Array, ""]
-    terminations: Float[Array, ""]
-    count: Float[Array, ""]
 
 
 @partial(
@@ -249,15 +256,7 @@ def interact(
         replay = replay.append(
             now.observations, actions, scaled, after.next_observation, after.termination, after.truncation
         )
-        returns, lengths = now.tally.returns + after.reward, now.tally.lengths + 1
-        ended = after.termination | after.truncation
-        finished = Finished(
-            jnp.sum(returns * ended),
-            jnp.sum(lengths * ended * 1.0),
-            jnp.sum(after.termination * 1.0),
-            jnp.sum(ended * 1.0),
-        )
-        tally = Tally(jnp.where(ended, 0.0, returns), jnp.where(ended, 0, lengths))
+        finished, tally = now.tally.after(after.reward, after.termination, after.truncation)
         metrics: Metrics = {}
         if learning and phase.period <= 1:
             state, metrics = _learn_online(method, phase, preprocessor, state, replay, data, learn_key)

@@ -16,7 +16,9 @@ from headstart.control.collecting import Collector, FunctionalCollector, HostCol
 from headstart.control.evaluation import Evaluation, evaluate_functional, evaluate_worlds
 from headstart.control.handover import hand_over
 from headstart.control.method import Method, State
+from headstart.control.on_policy import rollout_and_learn
 from headstart.control.plan import Phase
+from headstart.control.ppo import PPO
 from headstart.control.preprocessing import Preprocessor
 from headstart.core.checkpoint import load_arrays, load_tree, save_arrays, save_tree
 from headstart.core.errors import DivergenceError, WorldError
@@ -139,22 +141,20 @@ class Trainer:
     @property
     def progress(self) -> int:
         """Steps done over all phases: a counter that only grows."""
-        return sum(phase.steps for phase in self.parts.plan[: self.phase_index]) + self.done
+        return sum(phase.steps for phase in self.parts.plan[: self.phase_index]) + min(self.done, self.phase.steps)
 
-    def _replay_of(self, source: Experience | None) -> Replay:
-        """The online replay, empty or holding ``source``."""
-        method, settings, spec = self.parts.method, self.parts.settings, self.parts.spec
+    def _empty_replay(self) -> Replay:
+        method, settings = self.parts.method, self.parts.settings
         acting = sum(phase.steps for phase in self.parts.plan if phase.kind != "offline")
-        options = {
-            "discount": method.discount,
-            "n_step": method.n_step,
-            "returns_to_go": method.needs_returns_to_go,
-            "next_actions": method.needs_next_actions,
-        }
-        if source is not None:
-            return Replay.from_experience(source, **options, tail=RETURNS_TAIL)
-        capacity = min(settings.replay_capacity or acting, acting)
-        return Replay.empty(spec, capacity, streams=settings.worlds, **options)
+        return Replay.empty(
+            self.parts.spec,
+            min(settings.replay_capacity or acting, acting) + settings.worlds,
+            discount=method.discount,
+            n_step=method.n_step,
+            streams=settings.worlds,
+            returns_to_go=method.needs_returns_to_go,
+            next_actions=method.needs_next_actions,
+        )
 
     @property
     def data(self) -> Replay | None:
@@ -178,8 +178,8 @@ class Trainer:
 
     def _start_acting(self) -> None:
         parts, settings = self.parts, self.parts.settings
-        if self.replay is None:
-            self.replay = self._replay_of(None)
+        if self.replay is None and not parts.method.on_policy:
+            self.replay = self._empty_replay()
         if self.collector is None:
             if parts.functional is not None:
                 key = jax.random.fold_in(self.key, 2**20)
@@ -212,19 +212,20 @@ class Trainer:
         if self.done == 0 and phase.steps:
             self._evaluate()
         while self.done < phase.steps:
-            count = min(settings.log_every - self.done % settings.log_every, phase.steps - self.done)
+            before = self.done
+            count = min(settings.log_every - before % settings.log_every, phase.steps - before)
             try:
                 metrics = self._offline(count) if phase.kind == "offline" else self._online(count)
             except WorldError:
                 self.save()
                 raise
-            ended = self.done == phase.steps
+            ended = self.done >= phase.steps
             self._settle(ended)
             self._check_finite(metrics)
             self.recorder.log(self.updates, self.environment_steps, phase.kind, metrics)
-            if ended or self.done % settings.evaluate_every == 0:
+            if ended or self.done // settings.evaluate_every > before // settings.evaluate_every:
                 self._evaluate()
-            if ended or self.done % settings.checkpoint_every == 0:
+            if ended or self.done // settings.checkpoint_every > before // settings.checkpoint_every:
                 self.save()
             self.watch(self.progress)
 
@@ -269,27 +270,47 @@ class Trainer:
         return metrics
 
     def _online(self, count: int) -> dict[str, float]:
-        assert self.replay is not None
         assert self.collector is not None
-        phase, worlds = self.phase, self.parts.settings.worlds
-        metrics: dict[str, float] = {}
+        phase, worlds, metrics = self._phase_of_all_worlds(), self.parts.settings.worlds, {}
         end = self.done + count
         while self.done < end:
+            first = self.done // worlds
+            if isinstance(self.method, PPO):
+                metrics |= self._on_policy(first)
+                continue
             # Learning begins once a batch's worth of transitions has been collected.
-            wait = max(0, -(-self.method.batch_size // worlds) - self.environment_steps // worlds)
+            wait = max(0, self.method.batch_size - self.environment_steps)
             learning = phase.kind == "online" and wait == 0
-            steps = end - self.done if learning or phase.kind == "warmup" else min(end - self.done, wait)
+            left = end - self.done if learning or phase.kind == "warmup" else min(end - self.done, wait)
             situation = self._situation()
             try:
-                metrics |= self.collector.collect(situation, phase, self.done, steps, learning)
+                metrics |= self.collector.collect(situation, phase, first, -(-left // worlds), learning)
             finally:
                 self.state, self.replay = situation.state, situation.replay
                 if learning and phase.period:
-                    groups = len(range(-self.done % phase.period, situation.steps_taken, phase.period))
+                    groups = len(range(-first % phase.period, situation.steps_taken, phase.period))
                     self.updates += phase.updates * groups
-                self.environment_steps += situation.steps_taken * worlds
-                self.done += situation.steps_taken
+                self._acted(situation.steps_taken)
         return metrics
+
+    def _on_policy(self, first: int) -> dict[str, float]:
+        assert isinstance(self.method, PPO)
+        assert isinstance(self.collector, HostCollector | FunctionalCollector)
+        rewards = (self.parts.settings.reward_scale, self.parts.settings.reward_bias)
+        self.state, metrics = rollout_and_learn(
+            self.method, self.preprocessor, self.state, self.collector, rewards, self._phase_key(1), first
+        )
+        self.updates += self.method.epochs * self.method.minibatches
+        self._acted(self.method.rollout_steps)
+        return metrics
+
+    def _acted(self, steps: int) -> None:
+        self.done += steps * self.parts.settings.worlds
+        self.environment_steps += steps * self.parts.settings.worlds
+
+    def _phase_of_all_worlds(self) -> Phase:
+        """The phase, its updates counted for one step of all worlds together."""
+        return replace(self.phase, updates_per_step=self.phase.updates_per_step * self.parts.settings.worlds)
 
     def _situation(self) -> Situation:
         assert self.replay is not None
@@ -311,7 +332,7 @@ class Trainer:
             return
         if phase_ended:
             situation = self._situation()
-            self.collector.settle(situation, self.phase)
+            self.collector.settle(situation, self._phase_of_all_worlds())
             self.state, self.replay = situation.state, situation.replay
         if self.replay.returns_to_go:
             self.replay = self.replay.with_returns_to_go(RETURNS_TAIL)
@@ -392,9 +413,9 @@ class Trainer:
         loaded = load_tree(folder / "agent.safetensors", like)
         self.state, self.preprocessor = loaded["state"], loaded["preprocessor"]
         self.recorder.metrics.truncate_after(facts["metric_rows"])
-        if (folder / "replay.safetensors").exists():
+        if (folder / "worlds.safetensors").exists():
             self._start_acting()
-            assert self.replay is not None
+        if (folder / "replay.safetensors").exists() and self.replay is not None:
             arrays = load_arrays(folder / "replay.safetensors")
             rows = self.replay.rows.at[: len(arrays["rows"])].set(arrays["rows"])
             self.replay = replace(

@@ -140,7 +140,7 @@ def train(
         plan = default_plan(method, has_data=data is not None, has_world=world is not None, **steps)
     elif steps:
         raise UsageError(f"give either a plan or {', '.join(steps)}, not both")
-    check_plan(plan, data is not None, world is not None)
+    check_plan(plan, data is not None, world is not None, settings.worlds)
     parts = resolve(method, world, data, plan, settings, init_from)
     config = {
         "method": method_to_json(method),
