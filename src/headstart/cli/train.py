@@ -64,7 +64,9 @@ def train(arguments: Sequence[str]) -> int:
 
     from headstart.control.trainer import Settings
     from headstart.control.training import train as train_method
+    from headstart.core.compilation import keep_compiled_programs
 
+    keep_compiled_programs()
     kind = METHODS.get(arguments[0])
     flat = tyro.conf.OmitArgPrefixes
     fields: list[Any] = [
@@ -113,7 +115,9 @@ def resume(arguments: Sequence[str]) -> int:
     import tyro
 
     from headstart.control.training import resume as resume_run
+    from headstart.core.compilation import keep_compiled_programs
 
+    keep_compiled_programs()
     options = tyro.cli(
         tyro.conf.configure(tyro.conf.PositionalRequiredArgs)(ResumeOptions),
         args=list(arguments),

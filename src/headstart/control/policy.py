@@ -13,7 +13,7 @@ from jaxtyping import Array
 from headstart.control.configuration import method_from_json
 from headstart.control.method import Method, State
 from headstart.control.preprocessing import Preprocessor
-from headstart.control.programs import act
+from headstart.control.programs import act, initialise
 from headstart.core.checkpoint import load_tree
 from headstart.core.errors import CheckpointError, UsageError
 from headstart.core.specs import Box, Discrete, Spec
@@ -115,6 +115,6 @@ def restore_policy(run: RunFolder, checkpoint: Checkpoint) -> Policy:
     spec = spec_from_json(run.config["spec"])
     kind = run.config["plan"][checkpoint.metadata["phase"]]["kind"]
     method = method_from_json(run.config["method"]).for_phase(kind)
-    like = {"state": method.init(jax.random.key(0), spec), "preprocessor": Preprocessor.identity(spec)}
+    like = {"state": initialise(method, spec, jax.random.key(0)), "preprocessor": Preprocessor.identity(spec)}
     loaded = load_tree(checkpoint.folder / "agent.safetensors", like)
     return Policy(method, loaded["state"], loaded["preprocessor"])

@@ -15,12 +15,18 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from headstart.control.method import Method, Metrics, State
 from headstart.control.plan import Phase
 from headstart.control.preprocessing import Preprocessor
-from headstart.core.specs import Discrete
+from headstart.core.specs import Discrete, Spec
 from headstart.data.batch import Batch
 from headstart.data.replay import Replay
 from headstart.envs.functional import Acting, FunctionalWorld, start, step_with_reset
 
 Mode = Literal["greedy", "explore", "random"]
+
+
+@partial(jax.jit, static_argnames=("method", "spec"))
+def initialise(method: Method, spec: Spec, key: PRNGKeyArray) -> State:
+    """``method.init`` as one program, which takes a tenth of the time of its operations one by one."""
+    return method.init(key, spec)
 
 
 def _mean(metrics: Metrics) -> Metrics:

@@ -124,7 +124,7 @@ class Trainer:
     def _initial_state(self) -> State:
         init_key = jax.random.fold_in(self.key, 0)
         if self.parts.initial is None:
-            return self.method.init(init_key, self.parts.spec)
+            return programs.initialise(self.method, self.parts.spec, init_key)
         source, state, _ = self.parts.initial
         state, lines = hand_over(state, source, self.method, self.parts.spec, init_key)
         self.recorder.note(lines)
@@ -409,7 +409,8 @@ class Trainer:
         self.updates, self.environment_steps = facts["updates"], facts["environment_steps"]
         self.last_evaluation = checkpoint.score
         self.method = self.parts.method.for_phase(self.phase.kind)
-        like = {"state": self.method.init(self.key, self.parts.spec), "preprocessor": self.preprocessor}
+        fresh = programs.initialise(self.method, self.parts.spec, self.key)
+        like = {"state": fresh, "preprocessor": self.preprocessor}
         loaded = load_tree(folder / "agent.safetensors", like)
         self.state, self.preprocessor = loaded["state"], loaded["preprocessor"]
         self.recorder.metrics.truncate_after(facts["metric_rows"])

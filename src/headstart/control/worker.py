@@ -10,6 +10,7 @@ import sys
 def main(path: str, seed: int) -> int:
     """Train one seed, writing a line of JSON with the progress after every piece of work; returns an exit status."""
     from headstart.control.training import parts_of, train_seed
+    from headstart.core.compilation import keep_compiled_programs
     from headstart.core.errors import HeadstartError
     from headstart.runs.folder import RunFolder
 
@@ -20,6 +21,7 @@ def main(path: str, seed: int) -> int:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
+    keep_compiled_programs()
     run = RunFolder.open(path)
     try:
         train_seed(run.seed(seed), parts_of(run), watch)
