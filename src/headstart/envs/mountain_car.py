@@ -57,7 +57,8 @@ class MountainCar(FunctionalWorld):
     def observe(self, state: MountainCarState) -> Float[Array, "2"]:
         """(position, velocity), scaled to [-1, 1]."""
         middle, half = (_LEFT + _RIGHT) / 2, (_RIGHT - _LEFT) / 2
-        return jnp.stack([(state.position - middle) / half, state.velocity / _MAXIMUM_SPEED])
+        scaled = jnp.stack([(state.position - middle) / half, state.velocity / _MAXIMUM_SPEED])
+        return jnp.clip(scaled, -1.0, 1.0)  # rounding may pass the bounds
 
     def step(
         self, state: MountainCarState, action: Shaped[Array, "..."]

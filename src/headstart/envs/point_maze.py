@@ -124,7 +124,8 @@ class PointMaze(FunctionalWorld):
     def observe(self, state: PointMazeState) -> Float[Array, "4"]:
         """(row, column, velocity along each), scaled to [-1, 1]."""
         size = jnp.asarray(_compile(self.maze).walls.shape, jnp.float32)
-        return jnp.concatenate([2 * state.position / size - 1, state.velocity / _MAXIMUM_SPEED])
+        scaled = jnp.concatenate([2 * state.position / size - 1, state.velocity / _MAXIMUM_SPEED])
+        return jnp.clip(scaled, -1.0, 1.0)  # rounding may pass the bounds
 
     def step(
         self, state: PointMazeState, action: Float[Array, "2"]

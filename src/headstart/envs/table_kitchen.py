@@ -80,7 +80,8 @@ class TableKitchen(FunctionalWorld):
 
     def observe(self, state: TableKitchenState) -> Float[Array, "9"]:
         """(position, velocity, flags)."""
-        return jnp.concatenate([2 * state.position / _SIZE - 1, state.velocity / _MAXIMUM_SPEED, state.on * 1.0])
+        scaled = [2 * state.position / _SIZE - 1, state.velocity / _MAXIMUM_SPEED, state.on * 1.0]
+        return jnp.clip(jnp.concatenate(scaled), -1.0, 1.0)  # rounding may pass the bounds
 
     def step(
         self, state: TableKitchenState, action: Float[Array, "2"]

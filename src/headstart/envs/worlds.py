@@ -286,8 +286,14 @@ class GymnasiumWorlds(Worlds):
 
     def _replay(self, index: int, actions: np.ndarray) -> None:
         observation = self._begin(index, self._episodes[index], self._starts[index])
-        for action in actions.astype(self._environment_dtype):
-            observation, *_ = self.environments[index].step(action)
+        try:
+            for action in actions.astype(self._environment_dtype):
+                observation, *_ = self.environments[index].step(action)
+        except Exception as error:
+            raise WorldError(
+                f"{self.name}, world {index}, raised {type(error).__name__} while the actions of episode "
+                f"{self._episodes[index]} were replayed: {error}"
+            ) from error
         if not np.array_equal(np.asarray(observation, np.float32), self._observations[index]):
             raise WorldError(
                 f"{self.name}, world {index}: replaying the {len(actions)} actions of episode {self._episodes[index]} "
