@@ -156,6 +156,7 @@ def test_the_page_says_what_a_reader_needs(runs, tmp_path):
 def test_failed_and_unfinished_seeds_are_not_hidden(tmp_path):
     def train(seed, last):
         with seed.record() as recorder:
+            recorder.note(["the critic was copied from <offline>"])
             recorder.log(1000, 900, "online", {"evaluation/return": 7.0})
             recorder.log(1300, 1200, "online", {"evaluation/return": last})
             if np.isnan(last):
@@ -169,6 +170,7 @@ def test_failed_and_unfinished_seeds_are_not_hidden(tmp_path):
     text = write_page([run, waiting], tmp_path / "report.html").read_text()
     assert "failed in online after 1,300 updates, 1,200 steps: DivergenceError: loss/critic is nan" in text
     assert 'data-estimate="8.0"' in text
+    assert text.count("the critic was copied from &lt;offline&gt;") == 1
     assert "2 (1 finished)" in text
     assert "seed 0: waiting after nothing" in text
     assert ">not recorded<" in text

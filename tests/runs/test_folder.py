@@ -136,6 +136,15 @@ def test_a_failure_is_recorded_with_its_place(tmp_path):
     assert seed.status().error is None
 
 
+def test_notes_are_kept_in_order(tmp_path):
+    seed = RunFolder.create(tmp_path / "run", CONFIG).seed(0)
+    assert seed.notes() == []
+    for line in ("first", "second"):
+        with seed.record() as recorder:
+            recorder.note([line, f"after {line}"])
+    assert seed.notes() == ["first", "after first", "second", "after second"]
+
+
 @pytest.mark.parametrize("how", ["asked", "interrupted"])
 def test_stopping_is_not_failing(tmp_path, how):
     seed = RunFolder.create(tmp_path / "run", CONFIG).seed(0)

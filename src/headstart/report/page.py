@@ -114,6 +114,7 @@ def _page(shown: Sequence[RunOnPage], main: str, title: str, metrics: Sequence[s
 {sections.problems(shown)}
 {_curve_section(shown, curves, main)}
 {sections.results(shown)}
+{sections.notes(shown)}
 {sections.data(shown)}
 {sections.differences(shown)}
 {sections.provenance(shown)}

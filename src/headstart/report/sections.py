@@ -60,6 +60,17 @@ def problems(shown: Sequence[RunOnPage]) -> str:
     return f"<section><h2>Not finished</h2>{''.join(cards)}</section>" if cards else ""
 
 
+def notes(shown: Sequence[RunOnPage]) -> str:
+    """What the runs noted while they trained, each line once a run; nothing when nothing was noted."""
+    cards = []
+    for index, run in enumerate(shown):
+        lines = dict.fromkeys(line for folder in run.run.seed_folders() for line in folder.notes())
+        if lines:
+            items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+            cards.append(f"<h3>{swatch(index)}{escape(run.label)}</h3><ul>{items}</ul>")
+    return f"<section><h2>Notes</h2>{''.join(cards)}</section>" if cards else ""
+
+
 def results(shown: Sequence[RunOnPage]) -> str:
     """The table of final results."""
     recorded = {name for run in shown for name in run.metrics["name"].unique()}
@@ -118,11 +129,15 @@ def provenance(shown: Sequence[RunOnPage]) -> str:
         record = {**run.run.provenance, "command": " ".join(map(str, run.run.provenance.get("command") or []))}
         records.append(flatten({"run": str(run.run.path), "created": created, **record}))
     differing, shared = _compare(records)
-    own = _differing(differing, shown) if differing else ""
+    common = _facts(shared)
+    if len(shown) > 1:
+        common = (
+            f"<details><summary>Different between runs</summary>{_differing(differing, shown)}</details>"
+            f"<details><summary>Shared by all runs</summary>{common}</details>"
+        )
     return f"""<section id="provenance">
 <h2>Provenance</h2>
-<details open><summary>Shared by all runs</summary>{_facts(shared)}</details>
-{f"<details><summary>Different between runs</summary>{own}</details>" if own else ""}
+{common}
 </section>"""
 
 
@@ -259,7 +274,7 @@ def _key(name: str) -> str:
 
 
 def _value(value: Any) -> str:
-    if value is None:
+    if value is None or value == []:
         return "none"
     if isinstance(value, str):
         return value

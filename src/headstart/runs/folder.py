@@ -4,6 +4,7 @@ Layout::
 
     run.json                    configuration, provenance, seeds, time of creation
     seed-<k>/status.json        state, counters, last values, error
+    seed-<k>/notes.txt          what no number says, where there is something
     seed-<k>/metrics/           Parquet parts
     seed-<k>/checkpoints/       one folder a checkpoint
     seed-<k>/lock               held by the process that trains this seed
@@ -108,6 +109,11 @@ class SeedFolder:
         if status.state == "running" and not self._alive(status):
             return dataclasses.replace(status, state="killed")
         return status
+
+    def notes(self) -> list[str]:
+        """The lines that ``Recorder.note`` wrote, oldest first."""
+        path = self.path / "notes.txt"
+        return path.read_text().splitlines() if path.exists() else []
 
     def record(self, flush_seconds: float = 10.0) -> Recorder:
         """A context manager under which this seed is trained; see ``Recorder``.
