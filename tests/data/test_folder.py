@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -75,8 +76,8 @@ def test_training_batches_from_a_memory_map_are_those_from_memory(tmp_path):
     data.save(tmp_path / "data")
     mapped = Experience.load(tmp_path / "data")
     replay = Replay.from_experience(data, 0.9, n_step=3, returns_to_go=True, next_actions=True)
-    indices = replay.indices(jax.random.key(0), 64)
-    device = replay.gather(indices)
+    indices = eqx.filter_jit(Replay.indices)(replay, jax.random.key(0), 64)
+    device = eqx.filter_jit(Replay.gather)(replay, indices)
     host = mapped.gather(np.asarray(indices), 0.9, 3, mapped.returns_to_go(0.9), next_actions=True)
     for ours, theirs in zip(host, device, strict=True):
         np.testing.assert_array_equal(ours, theirs)

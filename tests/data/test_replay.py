@@ -12,6 +12,8 @@ from headstart.data.experience import Experience, concatenate
 from headstart.data.replay import Replay
 from headstart.data.sampling import AliasTable
 
+append, gather, indices = (eqx.filter_jit(method) for method in (Replay.append, Replay.gather, Replay.indices))
+
 SPEC = Spec(Box.uniform((2,), -np.inf, np.inf), Box.uniform((1,), -1.0, 1.0))
 
 
@@ -57,7 +59,7 @@ def assert_same(host, device):
 @pytest.mark.parametrize("n_step", [1, 3])
 def test_windows_of_a_hand_computed_file(n_step):
     data = seven_steps()
-    batch = Replay.from_experience(data, 0.5, n_step, next_actions=True).gather(jnp.arange(7))
+    batch = gather(Replay.from_experience(data, 0.5, n_step, next_actions=True), jnp.arange(7))
     if n_step == 1:
         rewards, last, length = [1, 2, 4, 8, 16, 32, 64], [0, 1, 2, 3, 4, 5, 6], [1] * 7
         ended, following = [0, 0, 0, 0, 0, 1, 0], [1, 2, 2, 4, 5, 5, 6]
@@ -83,7 +85,7 @@ def test_returns_to_go_of_a_hand_computed_file():
     np.testing.assert_allclose(data.returns(), [7, 56])
     np.testing.assert_allclose(data.returns(incomplete=True), [7, 56, 64])
     replay = Replay.from_experience(data, 0.5, returns_to_go=True)
-    np.testing.assert_array_equal(replay.gather(jnp.arange(7)).returns_to_go, data.returns_to_go(0.5))
+    np.testing.assert_array_equal(gather(replay, jnp.arange(7)).returns_to_go, data.returns_to_go(0.5))
 
 
 @pytest.mark.parametrize("tail", [0.0, "repeat"])
@@ -105,7 +107,7 @@ def test_returns_to_go_in_blocks_and_on_the_device_follow_the_recursion(tail):
             at = ring.layout.following(at)
         np.testing.assert_allclose(returns[row], expected, rtol=1e-5, atol=1e-5)
     device = eqx.filter_jit(Replay.with_returns_to_go)(Replay.from_experience(ring, 0.9, returns_to_go=True), tail)
-    np.testing.assert_allclose(device.gather(jnp.arange(90)).returns_to_go, returns, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(gather(device, jnp.arange(90)).returns_to_go, returns, rtol=1e-5, atol=1e-5)
     # The same whatever the size of the blocks worked on.
     arguments = (rewards, ended, cut, 0.9, tail)
     np.testing.assert_allclose(discounted_returns(*arguments, block=7), discounted_returns(*arguments), rtol=1e-6)
@@ -116,28 +118,28 @@ def test_returns_to_go_in_blocks_and_on_the_device_follow_the_recursion(tail):
 def test_host_and_device_gather_the_same_bits(streams, groups, discrete):
     spec = Spec(Box.uniform((2, 3), -1, 1), Discrete(3) if discrete else SPEC.action)
     ring = random_ring(streams, 64, groups, spec)
-    indices = np.arange(len(ring))
+    rows = np.arange(len(ring))
     for n_step in (1, 5):
         replay = Replay.from_experience(ring, 0.97, n_step, returns_to_go=True, next_actions=True)
-        host = ring.gather(indices, 0.97, n_step, ring.returns_to_go(0.97), next_actions=True)
-        assert_same(host, eqx.filter_jit(lambda data, rows: data.gather(rows))(replay, indices))
+        host = ring.gather(rows, 0.97, n_step, ring.returns_to_go(0.97), next_actions=True)
+        assert_same(host, gather(replay, rows))
 
 
 @pytest.mark.parametrize(("streams", "groups"), [(1, 7), (1, 23), (3, 4), (3, 11)])
 def test_device_ring_holds_what_the_host_ring_holds(streams, groups):
     ring = random_ring(streams, 12, groups)
     replay = Replay.empty(SPEC, 12, 0.9, n_step=3, streams=streams, next_actions=True)
-    append = eqx.filter_jit(lambda data, *columns: data.append(*columns), donate="all")
+    append_in_place = eqx.filter_jit(Replay.append, donate="all")
     generator = np.random.default_rng(0)
     for _ in range(groups):
         observations = generator.normal(size=(2, streams, 2))
         actions = generator.uniform(-1, 1, (streams, 1))
         ends = generator.random(streams)
         columns = (observations[0], actions, generator.normal(size=streams), observations[1], ends < 0.1, ends > 0.85)
-        replay = append(replay, *map(jnp.asarray, columns))
+        replay = append_in_place(replay, *map(jnp.asarray, columns))
     assert (int(replay.size), int(replay.position)) == (len(ring), ring.position)
-    indices = np.arange(len(ring))
-    assert_same(ring.gather(indices, 0.9, 3, next_actions=True), replay.gather(jnp.asarray(indices)))
+    rows = np.arange(len(ring))
+    assert_same(ring.gather(rows, 0.9, 3, next_actions=True), gather(replay, jnp.asarray(rows)))
 
 
 def test_windows_stop_at_the_write_position():
@@ -154,11 +156,11 @@ def test_windows_stop_at_the_write_position():
 
 def test_append_writes_in_place_when_donated():
     replay = Replay.empty(SPEC, 1000, 0.9)
-    append = eqx.filter_jit(lambda data, *columns: data.append(*columns), donate="all")
-    replay = append(replay, *one_row())
+    append_in_place = eqx.filter_jit(Replay.append, donate="all")
+    replay = append_in_place(replay, *one_row())
     before = replay.rows.unsafe_buffer_pointer()
     for _ in range(3):
-        replay = append(replay, *one_row())
+        replay = append_in_place(replay, *one_row())
     assert replay.rows.unsafe_buffer_pointer() == before
     assert int(replay.size) == 4
 
@@ -177,19 +179,19 @@ def test_alias_table_holds_its_distribution_exactly(weights):
 def test_weighted_rows_are_drawn_as_often_as_their_weights_say():
     weights = np.array([0, 1, 2, 3, 0, 0, 4.0])
     replay = Replay.from_experience(seven_steps(), 0.9, weights=weights, capacity=10)
-    draws = np.bincount(replay.indices(jax.random.key(0), 40_000), minlength=7) / 40_000
+    draws = np.bincount(indices(replay, jax.random.key(0), 40_000), minlength=7) / 40_000
     np.testing.assert_allclose(draws, weights / weights.sum(), atol=0.01)
     assert draws[0] == draws[4] == 0.0
     # Rows appended later share what is left of the draws evenly.
     for _ in range(3):
-        replay = replay.append(*one_row())
-    draws = np.bincount(replay.indices(jax.random.key(0), 40_000), minlength=10) / 40_000
+        replay = append(replay, *one_row())
+    draws = np.bincount(indices(replay, jax.random.key(0), 40_000), minlength=10) / 40_000
     np.testing.assert_allclose(draws, np.concatenate([0.7 * weights / 10, [0.1] * 3]), atol=0.01)
 
 
 def test_uniform_draws_stay_among_recorded_rows():
     replay = Replay.from_experience(random_ring(1, 100, 30), 0.9)
-    draws = np.asarray(replay.indices(jax.random.key(1), 30_000))
+    draws = np.asarray(indices(replay, jax.random.key(1), 30_000))
     assert draws.max() == 29
     np.testing.assert_allclose(np.bincount(draws) / 30_000, 1 / 30, atol=0.005)
 
@@ -204,8 +206,8 @@ def test_a_dataset_appended_to_keeps_episodes_apart():
     data = seven_steps()
     data.append(data.next_observations[-1:], [[0.0]], [2.0], np.ones((1, 2)), [True], [False])
     np.testing.assert_array_equal(data.episodes().lengths, [3, 3, 2])
-    device = Replay.from_experience(seven_steps(), 0.5, 3, capacity=9).append(*one_row())
-    assert device.gather(jnp.array([6])).rewards[0] == 64
+    device = append(Replay.from_experience(seven_steps(), 0.5, 3, capacity=9), *one_row())
+    assert gather(device, jnp.array([6])).rewards[0] == 64
 
 
 def test_select_and_concatenate():
