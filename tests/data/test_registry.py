@@ -11,7 +11,7 @@ import pytest
 from headstart.core.errors import DataError, UsageError
 from headstart.core.specs import Box, Spec
 from headstart.data import registry
-from headstart.data.catalogue import CATALOGUE, find_entry
+from headstart.data.catalogue import BUILDABLE, CATALOGUE, find_entry
 from headstart.data.d4rl_format import write_d4rl
 from headstart.data.download import download
 from headstart.data.experience import Experience
@@ -49,9 +49,16 @@ def test_built_and_shipped_datasets_load_by_name(tmp_path, monkeypatch):
     listed = {dataset.name: dataset for dataset in list_datasets()}
     assert (listed["quick"].source, listed["quick"].rows) == ("shipped", 4)
     assert (listed["hopper-medium"].source, listed["hopper-medium"].family) == ("built", "locomotion")
-    assert listed["antmaze-umaze"].source == "catalogue"
-    assert "headstart data build antmaze-umaze" in listed["antmaze-umaze"].how
-    assert len(listed) == len(CATALOGUE) + 1
+    assert listed["antmaze-umaze"].source == listed["pendulum-expert"].source == "catalogue"
+    assert listed["antmaze-umaze"].how.startswith("'antmaze-umaze-v2' downloads")
+    assert listed["pendulum-expert"].how == "`headstart data build pendulum-expert` builds it"
+    assert len(listed) == len({*CATALOGUE, *BUILDABLE}) + 1
+
+
+def test_what_is_called_buildable_has_a_recipe():
+    from headstart.control.recipes.catalogue import RECIPES
+
+    assert set(BUILDABLE) == set(RECIPES)
 
 
 def test_a_name_goes_before_a_folder_that_happens_to_be_called_so(tmp_path, monkeypatch):
@@ -74,6 +81,8 @@ def test_d4rl_files_in_the_cache_load_by_versioned_name(tmp_path):
     [
         ("hopper-medum", UsageError, "did you mean hopper-medium,"),
         ("hopper-medium", UsageError, r"headstart data build hopper-medium.*'hopper-medium-v2' downloads.*Minari's"),
+        ("pendulum-expert", UsageError, "headstart data build pendulum-expert"),
+        ("pendulum-expart", UsageError, "did you mean pendulum-expert"),
         ("hopper-medium-v7", UsageError, r"did you mean.*hopper-medium-v"),
         ("./missing", DataError, "does not exist"),
         ("missing.hdf5", DataError, "does not exist"),

@@ -161,3 +161,18 @@ CATALOGUE: dict[str, Entry] = {
 def find_entry(name: str) -> Entry | None:
     """The catalogue's entry of a D4RL name with or without version, or None."""
     return CATALOGUE.get(re.sub(r"-v\d+$", "", name))
+
+
+def _names(worlds: str, variants: str) -> list[str]:
+    return [f"{world}-{variant}" for world in worlds.split() for variant in variants.split()]
+
+
+BUILDABLE: tuple[str, ...] = (
+    *_names("hopper halfcheetah walker2d ant", "random medium medium-replay medium-expert full-replay expert"),
+    *_names("maze-umaze maze-medium maze-large", "undirected expert mixed"),
+    *_names("pendulum", "random medium medium-replay expert"),
+    *_names("mountain-car lava-gap", "random mixed replay noisy expert"),
+    *_names("table-kitchen", "demonstrations partial"),
+    *_names("four-rooms babyai-go-to-red-ball babyai-go-to-local", "expert noisy random"),
+)
+"""Names that ``headstart data build`` has a recipe for."""

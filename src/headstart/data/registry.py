@@ -10,7 +10,7 @@ from pathlib import Path
 from headstart.core.errors import DataError, UsageError
 from headstart.core.files import cache_folder
 from headstart.core.registry import unknown
-from headstart.data.catalogue import CATALOGUE, find_entry
+from headstart.data.catalogue import BUILDABLE, CATALOGUE, find_entry
 from headstart.data.experience import Experience
 from headstart.data.folder import is_dataset_folder, read_record
 from headstart.data.folder import load as load_folder
@@ -25,7 +25,7 @@ class Dataset:
     Attributes:
         name: what to give to ``load``.
         source: "shipped" with the package, "built" into the cache, or "catalogue": not here yet.
-        family: its D4RL family, or "" for others.
+        family: its D4RL family, or "" for those of our own worlds.
         megabytes: size on disk where it is here, else None.
         rows: number of transitions where it is here, else None.
         how: how to get it, or where it lies.
@@ -65,7 +65,7 @@ def load(name_or_path: str | Path, memory_map: bool = True) -> Experience:
         from headstart.data.d4rl_format import fetch_d4rl, read_d4rl
 
         return read_d4rl(fetch_d4rl(text))
-    if entry is not None and text == entry.name:
+    if text in BUILDABLE or text in CATALOGUE:
         raise UsageError(f"dataset {text!r} is not here yet: {_how(text)}")
     if path.suffix in (*_HDF5, *_PARQUET) or text.startswith((".", "/", "~")):
         raise DataError(f"{text} does not exist")
@@ -75,7 +75,7 @@ def load(name_or_path: str | Path, memory_map: bool = True) -> Experience:
         if DATASET_ID.fullmatch(text):
             return read_minari(text)
         raise DataError(f"{text} is neither a path that exists nor a Minari id (namespace/name-v0)")
-    known = {*here, *CATALOGUE, *(version for entry in CATALOGUE.values() for version in entry.files)}
+    known = {*here, *BUILDABLE, *CATALOGUE, *(version for entry in CATALOGUE.values() for version in entry.files)}
     advice = "`headstart data list` shows all; a path to a file or folder will do too."
     raise unknown("dataset", text, known, advice)
 
@@ -115,19 +115,16 @@ def convert(source: str | Path, target: str | Path) -> None:
 
 
 def list_datasets() -> list[Dataset]:
-    """Every dataset with a name: what is here first, then the rest of the catalogue."""
+    """Every dataset with a name: what is here first, then what can be built or fetched."""
     found = []
     for name, folder in _here().items():
         size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
-        entry = find_entry(name)
         source = "built" if folder.is_relative_to(cache_folder()) else "shipped"
-        found.append(
-            Dataset(name, source, entry.family if entry else "", size, read_record(folder)["rows"], str(folder))
-        )
+        found.append(Dataset(name, source, _family(name), size, read_record(folder)["rows"], str(folder)))
     here = {dataset.name for dataset in found}
-    for name, entry in CATALOGUE.items():
+    for name in (*BUILDABLE, *(name for name in CATALOGUE if name not in BUILDABLE)):
         if name not in here:
-            found.append(Dataset(name, "catalogue", entry.family, None, None, _how(name)))
+            found.append(Dataset(name, "catalogue", _family(name), None, None, _how(name)))
     return found
 
 
@@ -137,11 +134,17 @@ def built_folder(name: str) -> Path:
 
 
 def _how(name: str) -> str:
-    entry = CATALOGUE[name]
-    ways = [f"`headstart data build {name}` builds it", f"{list(entry.files)[-1]!r} downloads D4RL's own file"]
-    if entry.minari:
-        ways.append(f"{entry.minari!r} is Minari's")
+    ways = [f"`headstart data build {name}` builds it"] if name in BUILDABLE else []
+    entry = CATALOGUE.get(name)
+    if entry is not None:
+        ways.append(f"{list(entry.files)[-1]!r} downloads D4RL's own file")
+        ways += [f"{entry.minari!r} is Minari's"] if entry.minari else []
     return "; ".join(ways)
+
+
+def _family(name: str) -> str:
+    entry = find_entry(name)
+    return entry.family if entry else ""
 
 
 def _here() -> dict[str, Path]:
