@@ -9,9 +9,12 @@ import pytest
 from tiny_problem import assert_close, assert_equal, initial, quick, recorded
 
 from headstart.control.cal_ql import CalQL
-from headstart.control.cql import CQL, WEIGHT
+from headstart.control.cql import CQL, WEIGHT, DiscreteCQL
+from headstart.control.dqn import DQN
 from headstart.control.sac import SAC
 from headstart.core.errors import DataError
+from headstart.core.specs import Box, Discrete, Spec
+from headstart.data.batch import Batch
 
 SMALL = {"hidden": (8,), "action_samples": 3}
 
@@ -132,3 +135,26 @@ def test_a_subset_of_critics_carries_the_conservative_term_at_the_same_weight():
         lambda: [m.critic_loss(same, state.views(), recorded(1, 16), jax.random.key(0))[0] for m in (method, whole)]
     )()
     assert losses[0] == pytest.approx(float(losses[1]), rel=1e-5)
+
+
+def test_discrete_choices_that_were_never_recorded_are_not_taken():
+    """Two contexts, three choices; the third was never recorded, and the better recorded one is the second."""
+    spec = Spec(Box.uniform((2,), 0, 1), Discrete(3))
+    contexts, actions = np.eye(2, dtype=np.float32)[[0, 0, 1, 1]], np.array([0, 1, 0, 1], np.int32)
+    rewards = np.array([0.5, 1.0, 0.0, 1.0], np.float32)
+    batch = Batch(contexts, actions, rewards, contexts, np.ones(4, np.float32), np.full(4, 0.9, np.float32))
+    fields = {"hidden": (), "learning_rate": 0.05}
+
+    def learned(method):
+        state = method.init(jax.random.key(0), spec)
+        bias = jax.tree.map(lambda leaf: leaf.at[..., 2].set(3.0), state.nets["critic"])
+        state = state.replace(nets={"critic": bias}, targets={"critic": bias})
+        run = quick(
+            lambda state: jax.lax.scan(
+                lambda s, k: method.update(s, batch, k), state, jax.random.split(jax.random.key(0), 300)
+            )
+        )
+        return method.act(run(state)[0], jnp.eye(2), jax.random.key(0), explore=False).tolist()
+
+    assert learned(DQN(**fields)) == [2, 2]
+    assert learned(DiscreteCQL(**fields, conservative_weight=0.5)) == [1, 1]

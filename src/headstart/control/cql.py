@@ -1,4 +1,4 @@
-"""Conservative Q-learning (Kumar et al., 2020, arXiv 2006.04779)."""
+"""Conservative Q-learning (Kumar et al., 2020, arXiv 2006.04779), for continuous and for discrete actions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from headstart.control.dqn import DQN
 from headstart.control.method import Metrics, State, td_target
-from headstart.control.networks import Scalar, evaluate, subset
+from headstart.control.networks import Scalar, chosen, evaluate, subset
 from headstart.control.sac import SAC
 from headstart.core.specs import Spec
 from headstart.data.batch import Batch
@@ -115,3 +116,21 @@ class CQL(SAC):
         weight = optax.apply_updates(state.nets[WEIGHT], changes)
         state = state.replace(nets=state.nets | {WEIGHT: weight}, optimizers=state.optimizers | {WEIGHT: optimizer})
         return state, metrics | {"policy/conservative_weight": state.nets[WEIGHT]()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscreteCQL(DQN):
+    """Double DQN whose values are pushed down on all choices, by their log-sum-exp, and up on the recorded one."""
+
+    name: ClassVar[str] = "discrete-cql"
+    default_data_ratio: ClassVar[float] = 0.5
+
+    conservative_weight: float = 0.1
+    """Weight of the conservative term; 0.1 in the code that the other defaults are from, 1 to 4 in the paper's."""
+
+    def critic_loss(self, critic: Any, nets: SimpleNamespace, batch: Batch, key: PRNGKeyArray) -> tuple[Array, Metrics]:
+        """Temporal differences plus the weighted conservative gap (equation 4, exactly)."""
+        loss, metrics = super().critic_loss(critic, nets, batch, key)
+        values = self.action_values(critic, batch.observations, key)
+        gap = jnp.mean(jax.nn.logsumexp(values, axis=-1) - chosen(values, batch.actions))
+        return loss + self.conservative_weight * gap, metrics | {"value/conservative_gap": gap}

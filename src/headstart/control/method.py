@@ -118,7 +118,7 @@ class Method:
         if spec.discrete and not self.discrete:
             raise UsageError(
                 f"{self.name} needs continuous (Box) actions, but these are {spec.action_size} discrete choices; "
-                "use dqn, bc, iql or cql, which take discrete actions"
+                "use dqn, bc, iql or discrete-cql, which take discrete actions"
             )
         if not spec.discrete and not self.continuous:
             raise UsageError(
