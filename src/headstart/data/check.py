@@ -86,7 +86,8 @@ def check_for_training(
 def _method_problems(spec: Spec, discrete: bool, continuous: bool) -> list[Problem]:
     if spec.discrete and not discrete:
         message = (
-            f"{spec.action_size} discrete choices, but the method takes continuous actions; use dqn, bc, iql or cql"
+            f"{spec.action_size} discrete choices, but the method takes continuous actions; "
+            "use dqn, bc, iql or discrete-cql"
         )
         return [Problem("fatal", "actions", message)]
     if not spec.discrete and not continuous:
