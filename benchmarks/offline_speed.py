@@ -6,7 +6,7 @@ import argparse
 
 from benchmarks.measure import Side, compare, record
 
-METHODS = {"iql": "IQL", "td3_bc": "TD3+BC", "cql": "CQL"}
+METHODS = {"iql": "IQL", "td3-bc": "TD3+BC", "cql": "CQL"}
 TASK = {"rows": 100_000}
 
 

@@ -19,7 +19,7 @@ dataset = d3rlpy.dataset.MDPDataset(
 common = {"batch_size": 256, "compile_graph": task.get("compile", False)}
 configurations = {
     "iql": lambda: d3rlpy.algos.IQLConfig(**common),
-    "td3_bc": lambda: d3rlpy.algos.TD3PlusBCConfig(**common),
+    "td3-bc": lambda: d3rlpy.algos.TD3PlusBCConfig(**common),
     "cql": lambda: d3rlpy.algos.CQLConfig(n_action_samples=10, alpha_learning_rate=0.0, **common),
 }
 

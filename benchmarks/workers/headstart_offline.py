@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -26,7 +27,7 @@ def run(updates: int, name: str, seeds: int = 1, data: Experience | Path | None 
     settings = Settings(log_every=window, evaluate_every=window * 10**6, checkpoint_every=window * 10**6)
     start, start_processor = time.perf_counter(), sum(os.times()[:4])
     finished = train(
-        METHODS.get(task["method"])(),
+        replace(METHODS.get(task["method"])(), batch_size=256, hidden=(256, 256)),
         data=data,
         plan=[offline(updates)],
         seeds=seeds,

@@ -17,7 +17,7 @@ from headstart.control.training import Settings, online, train, warmup
 
 task = read_task()
 window, mixing = task["window"], task.get("data_ratio", 0.0)
-method = replace(METHODS.get(task["method"])(), **task.get("options", {}))
+method = replace(METHODS.get(task["method"])(), batch_size=256, hidden=(256, 256))
 
 start, start_processor = time.perf_counter(), time.process_time()
 run = train(
