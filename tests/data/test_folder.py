@@ -217,6 +217,22 @@ def test_reading_a_large_file_keeps_memory_small(tmp_path):
     assert growth < 100
 
 
+@pytest.mark.parametrize("call_bytes", [0, 4096])
+def test_rows_come_in_the_order_asked_however_they_are_read(tmp_path, monkeypatch, call_bytes):
+    monkeypatch.setattr("headstart.data.disk._CALL_BYTES", call_bytes)
+    monkeypatch.setattr("headstart.data.disk._BLOCK_BYTES", 100)
+    monkeypatch.setattr("headstart.data.disk._HELD_BYTES", 0)
+    data = make(200)
+    data.save(tmp_path / "data")
+    mapped = Experience.load(tmp_path / "data")
+    for rows in (np.random.default_rng(0).integers(0, 200, 500), np.array([199, 0, 0]), np.zeros(0, int)):
+        for name in COLUMNS:
+            np.testing.assert_array_equal(mapped.take(name, rows), data.columns[name][rows])
+    np.testing.assert_array_equal(mapped.select([2, 0]).rewards, data.select([2, 0]).rewards)
+    with pytest.raises(IndexError, match="there are 200"):
+        mapped.take("rewards", np.array([200]))
+
+
 def test_a_file_cut_short_while_it_is_read(tmp_path):
     make(5000).save(tmp_path / "data")
     data = Experience.load(tmp_path / "data")

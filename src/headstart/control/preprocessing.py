@@ -40,9 +40,9 @@ class Preprocessor(eqx.Module):
     def standardizing(cls, experience: Experience, rows: int = 1_000_000) -> Preprocessor:
         """Mean 0, deviation 1 over (at most ``rows`` evenly spaced rows of) the data; divides by σ + 1e-3 as TD3+BC."""
         step = max(1, len(experience) // rows)
-        observations = np.asarray(experience.observations[::step], np.float64).reshape(
-            -1, experience.spec.observation_size
-        )
+        chosen = np.arange(0, len(experience), step)
+        observations = experience.take("observations", chosen).astype(np.float64)
+        observations = observations.reshape(-1, experience.spec.observation_size)
         mean, scale = observations.mean(0), observations.std(0) + 1e-3
         return cls(jnp.asarray(mean, jnp.float32), jnp.asarray(scale, jnp.float32), experience.spec)
 

@@ -15,6 +15,11 @@ from headstart.core.errors import DataError
 # A row out of the page cache takes about 2 µs, off a solid-state disk 50 to 100 µs.
 _SLOW_SECONDS_PER_ROW = 20e-6
 
+# A call costs as much time as reading this many bytes on.
+_CALL_BYTES = 4096
+
+_BLOCK_BYTES = 4 << 20
+
 # Columns of single numbers are held in memory up to this size: there, a call for each row is out of proportion.
 _HELD_BYTES = 256 << 20
 
@@ -82,6 +87,8 @@ class DiskColumn:
             if self._held is None:
                 self._held = self[:]
             return np.take(self._held, rows)
+        if self.row_bytes * len(self) <= _CALL_BYTES * len(rows):
+            return self._pick(rows)
         places = (rows.astype(np.int64) * self.row_bytes + self.offset).tolist()
         file, size, read = self._file, self.row_bytes, os.pread
         if self._slow and hasattr(os, "posix_fadvise"):
@@ -93,6 +100,18 @@ class DiskColumn:
         if len(buffer) != size * len(rows):
             raise self._truncated()
         return np.frombuffer(buffer, self.dtype).reshape(len(rows), *self.shape[1:])
+
+    def _pick(self, rows: Int[np.ndarray, " batch"]) -> Shaped[np.ndarray, "batch ..."]:
+        """The same by reading the whole column, block by block: for rows that lie close together."""
+        order = np.argsort(rows, kind="stable")
+        ascending = rows[order]
+        picked = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        size = max(1, _BLOCK_BYTES // max(1, self.row_bytes))
+        for start in range(0, len(self), size):
+            first, last = np.searchsorted(ascending, [start, start + size])
+            if first < last:
+                picked[order[first:last]] = self[start : start + size][ascending[first:last] - start]
+        return picked
 
     def _truncated(self) -> DataError:
         return DataError(f"{self.path} ends before its {len(self)} rows do; it was cut short, copy or build it again")

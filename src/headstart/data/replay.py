@@ -98,7 +98,8 @@ class Replay(eqx.Module):
             n_step: the most rewards that a window sums.
             returns_to_go: carry discounted returns to go.
             next_actions: carry next actions.
-            weights: sampling weight of every row, which need not sum to one.
+            weights: sampling weight of every row, which need not sum to one. Rows appended later are drawn uniformly;
+                weigh anew before they overwrite weighed ones.
             capacity: rows to make room for, so that more can be appended; as many as the experience has room for
                 by default.
             tail: value assumed beyond truncations in returns to go; see ``Experience.returns_to_go``.
@@ -218,7 +219,12 @@ class Replay(eqx.Module):
 
         Args:
             tail: value assumed beyond truncations and beyond the newest rows; see ``Experience.returns_to_go``.
+
+        Raises:
+            UsageError: this replay carries no returns to go.
         """
+        if not self.returns_to_go:
+            raise UsageError("this replay carries no returns to go; make it with returns_to_go=True")
         _, _, reward, termination, truncation, _, to_go = _slices(self.spec, True)
         ring = Ring(self.capacity, self.position, self.streams)
         places = jnp.arange(self.capacity)
