@@ -1,6 +1,14 @@
 """The control methods by name."""
 
-from headstart.core.registry import Registry
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from headstart.core.registry import Registry, unknown
+
+if TYPE_CHECKING:
+    from headstart.control.method import Method
 
 METHODS = Registry("method")
 
@@ -29,3 +37,17 @@ METHODS.add("bcq", f"{_AT}.bcq:BCQ", "DQN among the choices that the data makes 
 METHODS.add("crr", f"{_AT}.crr:CRR", "cloning of recorded choices that beat the policy's own, for discrete actions")
 METHODS.add("bve", f"{_AT}.behavior_value:BVE", "values of the behaviour in the data (SARSA), acted on greedily")
 METHODS.add("mce", f"{_AT}.behavior_value:MCE", "regression on recorded returns, acted on greedily")
+
+
+def make_method(name: str, **fields: Any) -> Method:
+    """A method by name, with some of its fields set.
+
+    Raises:
+        UsageError: the method or a field is unknown; the nearest names are offered.
+    """
+    kind = METHODS.get(name)
+    known = [field.name for field in dataclasses.fields(kind)]
+    for field in fields:
+        if field not in known:
+            raise unknown(f"field of {name}", field, known, f"`headstart methods {name}` explains them.")
+    return kind(**fields)

@@ -246,7 +246,12 @@ def _data_record(data: Any, experience: Experience | None) -> dict[str, Any] | N
         return None
     source = None if isinstance(data, Experience) else str(data)
     name = experience.metadata.get("name") or (source and Path(source).name) or "in memory"
-    return {"name": name, "source": source, "digest": experience.digest(), "transitions": len(experience)}
+    returns = experience.returns()
+    facts = {"transitions": len(experience), "episodes": len(returns)}
+    if len(returns):
+        numbers = {"mean": np.mean(returns), "lowest": np.min(returns), "highest": np.max(returns)}
+        facts |= {f"{which}_return": round(float(number), 3) for which, number in numbers.items()}
+    return {"name": name, "source": source, "digest": experience.digest(), **facts}
 
 
 def _fresh_folder(method: Method, config: dict[str, Any]) -> Path:
