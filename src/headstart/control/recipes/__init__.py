@@ -1,0 +1,1 @@
+"""Recipes that build datasets by name: behaviour, world, number of transitions, and what is recorded of it."""
