@@ -46,7 +46,7 @@ class ReBRAC(TD3):
 
     def perceptron(self, inputs: int, outputs: int, key: PRNGKeyArray, layer_norm: bool = False) -> MLP:
         """PyTorch's initialisation, but a last layer within ±3e-3 (the authors' critic; their policy's is ±1e-3)."""
-        scale = 3e-3 * self.hidden[-1] ** 0.5
+        scale = 3e-3 * (inputs, *self.hidden)[-1] ** 0.5
         return MLP(inputs, outputs, self.hidden, key, layer_norm=layer_norm, final_scale=scale)
 
     def next_value(self, nets: SimpleNamespace, batch: Batch, key: PRNGKeyArray) -> Float[Array, " batch"]:
