@@ -40,7 +40,8 @@ def imports_of(module: Path) -> set[str]:
             package = ".".join(["headstart", *module.relative_to(SOURCE).parent.parts][: -node.level + 1 or None])
             origin = f"{package}.{node.module or ''}".rstrip(".") if node.level else node.module or ""
             names += [f"{origin}.{alias.name}" for alias in node.names] if origin == "headstart" else [origin]
-    return {name.split(".")[1] for name in names if name.startswith("headstart.")}
+    rooms = {name.split(".")[1] for name in names if name.startswith("headstart.")}
+    return {room for room in rooms if (SOURCE / room).is_dir()}
 
 
 def test_imports_go_downward_only() -> None:
