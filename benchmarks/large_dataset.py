@@ -1,9 +1,10 @@
 """Batches from a dataset many times larger than the memory it may use.
 
 Writes a synthetic dataset of HalfCheetah's shapes into a temporary folder, gathers batches from it as training does
-(rows drawn at random over the whole file), and reports batches a second and the peak of resident memory.
+(rows drawn at random over the whole file), trains on it, and reports batches and updates a second and the peak of
+resident memory.
 
-    python benchmarks/large_dataset.py --gigabytes 20 --seconds 60
+    python benchmarks/large_dataset.py --gigabytes 20 --seconds 60 --updates 1000
 """
 
 import argparse
@@ -53,10 +54,24 @@ def measure(folder: Path, seconds: float, batch_size: int, batches_at_once: int)
     print(f"returns to go of all rows in {time.perf_counter() - start:.1f} s; peak of resident memory {memory()[1]} MB")
 
 
+def learn(folder: Path, updates: int) -> None:
+    """A method that standardises observations, so that training looks at all of the data first."""
+    from headstart.control.trainer import Settings
+    from headstart.control.training import train
+
+    start = time.perf_counter()
+    settings = Settings(device_megabytes=256, log_every=updates, evaluate_every=updates, checkpoint_every=updates)
+    run = train("td3-bc", data=folder, offline_steps=updates, folder=folder.parent / "run", settings=settings)
+    seconds = time.perf_counter() - start
+    print(f"{updates} updates of td3-bc in {seconds:.0f} s, the look at all data included; peak {memory()[1]} MB")
+    assert len(run.metrics())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gigabytes", type=float, default=20.0)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to gather")
+    parser.add_argument("--updates", type=int, default=1000, help="how long to train; 0 not to")
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--batches-at-once", type=int, default=50)
     parser.add_argument("--folder", default=None, help="where the temporary folder is made")
@@ -70,6 +85,8 @@ def main() -> None:
         os.sync()
         print(f"{options.gigabytes} GB written in {time.perf_counter() - start:.0f} s", flush=True)
         measure(Path(folder) / "data", options.seconds, options.batch_size, options.batches_at_once)
+        if options.updates:
+            learn(Path(folder) / "data", options.updates)
 
 
 if __name__ == "__main__":

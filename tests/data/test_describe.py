@@ -98,6 +98,15 @@ class TestDescription:
         with pytest.raises(DataError, match="NaN"):
             describe(Experience(data.spec, {**data.columns, "observations": np.full((6, 1), np.nan)}))
 
+    def test_recommendations_are_methods_there_are(self):
+        from headstart.control.registry import METHODS
+
+        base = describe(trajectories([1, 2], [3, 3]))
+        for discrete in (False, True):
+            for tq, saco in ((None, None), (0.9, 0.2), (0.1, 0.9), (0.5, 0.5), (0.1, 0.1)):
+                for name in recommend(replace(base, discrete=discrete, tq=tq, saco=saco)).methods:
+                    assert METHODS.get(name).discrete if discrete else METHODS.get(name).continuous, name
+
     def test_recommendations_follow_the_plane(self):
         base = describe(trajectories([1, 2], [3, 3]))
         assert recommend(base).methods[0] == "bc"
@@ -108,7 +117,8 @@ class TestDescription:
             for saco in (0.2, 0.95)
         }
         assert first[0.95, 0.2] == first[0.95, 0.95] == "bc"
-        assert first[0.1, 0.95] == "cql"
+        assert recommend(replace(base, tq=0.1, saco=0.95)).methods[-1] == "sac-n"
+        assert recommend(replace(base, tq=0.1, saco=0.95, discrete=True)).methods[-1] == "dqn"
         assert first[0.5, 0.2] == "iql"
         assert "interaction" in recommend(replace(base, tq=0.1, saco=0.2)).text
         assert all("rule of thumb" in recommend(replace(base, tq=tq, saco=0.5)).text for tq in (0.1, 0.5, 0.95))

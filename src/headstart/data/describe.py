@@ -24,6 +24,7 @@ class Description:
     """What ``describe`` measures.
 
     Attributes:
+        discrete: whether actions are choices.
         n_transitions: rows.
         n_trajectories: complete episodes.
         n_incomplete: episodes whose recording stopped before their end; they count for coverage, not for returns.
@@ -47,6 +48,7 @@ class Description:
         notes: what to bear in mind when reading the numbers.
     """
 
+    discrete: bool
     n_transitions: int
     n_trajectories: int
     n_incomplete: int
@@ -143,6 +145,7 @@ def describe(
     discrete = isinstance(spec.action, Discrete)
     chosen = np.bincount(dataset.read("actions"), minlength=spec.action_size) if discrete else None
     return Description(
+        discrete=discrete,
         n_transitions=len(dataset),
         n_trajectories=len(returns),
         n_incomplete=len(episodes) - len(returns),
@@ -178,6 +181,9 @@ def recommend(description: Description) -> Recommendation:
         "of image observations. Try two families before trusting one."
     )
     tq, saco = description.tq, description.saco
+    near, free = (
+        (("iql", "discrete-cql", "bcq"), "dqn") if description.discrete else (("iql", "cql", "td3-bc"), "sac-n")
+    )
     if tq is None or saco is None:
         missing = [
             name
@@ -188,27 +194,27 @@ def recommend(description: Description) -> Recommendation:
             if value is None
         ]
         text = f"Without {' and '.join(missing)} only the usual order can be given: imitation first, as a floor. "
-        return Recommendation(("bc", "iql", "cql", "td3+bc"), text + caveat)
+        return Recommendation(("bc", *near), text + caveat)
     if tq >= 0.8:
         why = f"Quality {tq:.2f} is near the expert's: imitation is hard to beat"
         if saco >= 0.5:
             why += f", and at coverage {saco:.2f} methods that stay near the data may improve on it"
-        methods = ("bc", "iql", "td3+bc", "cql")
+        methods = ("bc", *near)
     elif saco >= 0.75:
         why = (
             f"Coverage {saco:.2f} is high and quality {tq:.2f} is not: learn values; where the data cover what the "
             "policy would do, even methods without a constraint can work"
         )
-        methods = ("cql", "iql", "td3+bc", "sac-n")
+        methods = (*near, free)
     elif tq >= 0.3:
         why = f"Quality {tq:.2f} at coverage {saco:.2f}: stay near the data and weigh its better part"
-        methods = ("iql", "cql", "td3+bc", "filtered-bc")
+        methods = (*near, "filtered-bc")
     else:
         why = (
             f"Quality {tq:.2f} and coverage {saco:.2f} are both low: there is little to imitate and little to explore "
             "in; expect to need interaction (collect more, or go on online)"
         )
-        methods = ("iql", "cql", "wsrl")
+        methods = near if description.discrete else (*near, "wsrl")
     return Recommendation(methods, f"{why}. {caveat}")
 
 
