@@ -69,6 +69,11 @@ def test_digest_depends_on_content_alone(tmp_path):
     make(seed=1).save(tmp_path / "c")
     digests = [load(tmp_path / name).metadata["digest"] for name in "abc"]
     assert digests[0] == digests[1] != digests[2]
+    assert make().digest() == load(tmp_path / "a").digest() == digests[0]
+    changed = load(tmp_path / "a", memory_map=False)
+    assert changed.select([0]).digest() != digests[0]
+    changed.append(*(make().columns[name][:1] for name in COLUMNS))
+    assert changed.digest() != digests[0]
 
 
 def test_training_batches_from_a_memory_map_are_those_from_memory(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,14 +109,9 @@ class Experience:
 
     def digest(self) -> str:
         """SHA-256 of the content: the recorded one where it came from a dataset folder of ours, else computed."""
-        if "digest" in self.metadata:
-            return str(self.metadata["digest"])
-        total = hashlib.sha256()
-        for name in COLUMNS:
-            column = np.ascontiguousarray(self.columns[name])
-            total.update(f"{name} {column.dtype} {column.shape}".encode())
-            total.update(column.reshape(-1).view(np.uint8).data)
-        return total.hexdigest()
+        from headstart.data.folder import content_digest
+
+        return str(self.metadata["digest"]) if "digest" in self.metadata else content_digest(self)
 
     def __repr__(self) -> str:
         return f"Experience({self._size:,} transitions, {self.spec})"
@@ -211,6 +205,7 @@ class Experience:
             expected = (count, *column.shape[1:])
             if new[name].shape != expected:
                 raise DataError(f"{name} of shape {new[name].shape} appended; expected {expected}")
+        self.metadata.pop("digest", None)
         if not self._fixed:
             self._end_unless_continued(new["observations"])
             self._make_room(self._size + count)
@@ -318,7 +313,7 @@ class Experience:
         taken = np.concatenate(rows) if rows else np.zeros(0, np.int64)
         columns = {name: self.take(name, taken) for name in COLUMNS}
         columns["truncations"][ends] |= ~columns["terminations"][ends]
-        return Experience(self.spec, columns, self.metadata)
+        return Experience(self.spec, columns, {key: self.metadata[key] for key in self.metadata if key != "digest"})
 
     def in_order(self) -> Experience:
         """The same rows in order of time, stream after stream; itself where they are in that order."""
@@ -396,7 +391,7 @@ def concatenate(parts: Sequence[Experience], metadata: Mapping[str, Any] | None 
             raise DataError(f"datasets of different worlds: {first} and {part.spec}")
     whole = [part.select(np.arange(len(part.episodes()))) for part in parts]
     columns = {name: np.concatenate([part.columns[name] for part in whole]) for name in COLUMNS}
-    return Experience(first, columns, parts[0].metadata if metadata is None else metadata)
+    return Experience(first, columns, whole[0].metadata if metadata is None else metadata)
 
 
 def _float32(column: Any) -> Any:

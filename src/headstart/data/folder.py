@@ -182,6 +182,19 @@ def load(folder: Path | str, memory_map: bool = True, verify: bool | None = None
     return Experience(spec_from_json(record["spec"]), columns, record["metadata"] | {"digest": record["digest"]})
 
 
+def content_digest(experience: Experience) -> str:
+    """The digest that the experience would have if it were saved; read block by block."""
+    experience = experience.in_order()
+    columns = {}
+    for name in COLUMNS:
+        digest = hashlib.sha256()
+        for start in range(0, len(experience), 1 << 16):
+            block = np.ascontiguousarray(experience.read(name, start, start + (1 << 16)))
+            digest.update(block.reshape(-1).view(np.uint8).data)
+        columns[name] = {"sha256": digest.hexdigest()}
+    return _digest(columns)
+
+
 def is_dataset_folder(path: Path | str) -> bool:
     """Whether a folder has our ``metadata.json`` (Minari's is told apart by its content)."""
     try:
