@@ -282,6 +282,11 @@ def evaluate(members: Callable[..., Any], *inputs: Array) -> Any:
     return jax.vmap(lambda member: member(*inputs))(members)
 
 
+def member(members: Module, index: int) -> Module:
+    """One member of an ensemble."""
+    return jax.tree.map(lambda leaf: leaf[index], members)
+
+
 def subset(members: Module, count: int, key: PRNGKeyArray, replace: bool = True) -> Module:
     """``count`` members of an ensemble drawn at random (REDQ's in-target minimisation)."""
     total = jax.tree.leaves(members)[0].shape[0]

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from headstart.control.actor_critic import ActorCritic
 from headstart.control.method import Metrics, State, td_target
-from headstart.control.networks import evaluate
+from headstart.control.networks import evaluate, member
 from headstart.data.batch import Batch
 
 
@@ -57,7 +57,7 @@ class TD3(ActorCritic):
     def actor_loss(self, actor: Any, nets: SimpleNamespace, batch: Batch, key: PRNGKeyArray) -> tuple[Array, Metrics]:
         """Minus the first critic's value of the policy's action (deterministic policy gradient)."""
         actions = actor(batch.observations).mode()
-        return -jnp.mean(evaluate(nets.critic, batch.observations, actions)[0]), {}
+        return -jnp.mean(member(nets.critic, 0)(batch.observations, actions)), {}
 
     def update(self, state: State, batch: Batch, key: PRNGKeyArray) -> tuple[State, Metrics]:
         """A step of the critics; every ``policy_delay`` times, also one of the policy and the targets."""

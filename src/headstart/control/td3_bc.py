@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from headstart.control.method import Metrics
-from headstart.control.networks import evaluate
+from headstart.control.networks import member
 from headstart.control.td3 import TD3
 from headstart.data.batch import Batch
 
@@ -30,7 +30,7 @@ class TD3BC(TD3):
     def actor_loss(self, actor: Any, nets: SimpleNamespace, batch: Batch, key: PRNGKeyArray) -> tuple[Array, Metrics]:
         """Squared distance to the recorded action, minus the scaled value of the policy's own."""
         actions = actor(batch.observations).mode()
-        values = evaluate(nets.critic, batch.observations, actions)[0]
+        values = member(nets.critic, 0)(batch.observations, actions)
         scale = jax.lax.stop_gradient(self.alpha / jnp.mean(jnp.abs(values)))
         distance = jnp.mean(jnp.square(actions - batch.actions))
         return distance - scale * jnp.mean(values), {"policy/distance": distance}
