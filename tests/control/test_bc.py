@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from headstart.control.bc import BC, FilteredBC
-from headstart.control.registry import METHODS
 from headstart.core.errors import DataError, UsageError
 from headstart.core.specs import Box, Discrete, Spec
 from headstart.data.batch import Batch
@@ -87,10 +86,3 @@ def test_filtered_cloning_refuses_what_it_cannot_rank():
         FilteredBC().select(episodes([1.0, 2.0], ends=False))
     with pytest.raises(UsageError, match="fraction"):
         FilteredBC(fraction=0.0)
-
-
-def test_every_registered_method_is_what_its_name_says():
-    for entry in METHODS:
-        method = METHODS.get(entry.name)
-        assert method.name == entry.name
-        assert hash(method()) == hash(method())
