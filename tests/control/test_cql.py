@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import jax
 import jax.numpy as jnp
@@ -46,6 +46,31 @@ def test_the_corrected_log_sum_exp_is_the_integral():
     )
     # The estimate is of the integral times the number of samples, for want of a mean; the recorded value is 1.
     assert float(gap[0, 0]) + 1 - np.log(2 * count) == pytest.approx(exact, abs=0.01)
+
+
+@pytest.mark.parametrize("importance_correction", [True, False])
+def test_a_gradient_through_few_sampled_actions_is_the_same_on_average(importance_correction):
+    whole = CalQL(**SMALL, importance_correction=importance_correction)
+    few = replace(whole, gradient_actions=2)
+    state, batch = initial(whole), recorded(1, 4)
+
+    @quick
+    def gradients():
+        actions, log_densities = whole.sample_actions(state.views(), batch, jax.random.key(0))
+
+        def gap(critics, method, key):
+            values = method.bound(method.sampled_values(critics, batch, actions, log_densities, key), batch)
+            return jnp.mean(method.conservative_gap(values, jnp.zeros((2, 4)), log_densities))
+
+        critics, keys = state.nets["critic"], jax.random.split(jax.random.key(1), 4000)
+        exact = jax.value_and_grad(gap)(critics, whole, keys[0])
+        drawn = jax.vmap(lambda key: jax.value_and_grad(gap)(critics, few, key))(keys)
+        return exact, jax.tree.map(lambda leaf: jnp.mean(leaf, 0), drawn), drawn[1].trunk.layers[0].bias.std(0).max()
+
+    exact, average, spread = gradients()
+    assert_close(exact, average, rtol=0, atol=0.006)
+    assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(exact[1])) > 0.1
+    assert float(spread) > 0.01
 
 
 def test_without_correction_the_recorded_action_joins_the_mean():

@@ -114,7 +114,7 @@ def test_learns_from_a_mixture_of_data_and_its_own_actions_for_several_seeds_at_
         return jax.lax.scan(step, state, jax.random.split(key, 250))[0]
 
     starts = [initial(method, seed) for seed in (0, 1)]
-    states = jax.jit(jax.vmap(run))(
+    states = quick(jax.vmap(run))(
         jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts), jax.random.split(jax.random.key(0))
     )
     for index, start in enumerate(starts):

@@ -49,6 +49,9 @@ class CQL(SAC):
     """Actions of each kind (uniform, the policy's here, the policy's at the next observation) in the log-sum-exp."""
     importance_correction: bool = True
     """Whether sampled actions are weighted by one over their density; if not, the recorded action joins them."""
+    gradient_actions: int | None = None
+    """Sampled actions, drawn by their share of the log-sum-exp, that its gradient passes through: the same gradient on
+    average, at less than half the cost for 1 to 4. None passes it through all, as the authors do."""
 
     def init(self, key: PRNGKeyArray, spec: Spec) -> State:
         """A fresh state, in which the conservative term's weight is a network of its own where it is adapted."""
@@ -69,6 +72,28 @@ class CQL(SAC):
         here, here_density = nets.actor(batch.observations).sample_and_log_prob(here_key, self.action_samples)
         later, later_density = nets.actor(batch.next_observations).sample_and_log_prob(next_key, self.action_samples)
         return jnp.concatenate([uniform, here, later]), jnp.concatenate([uniform_density, here_density, later_density])
+
+    def sampled_values(
+        self,
+        critics: Any,
+        batch: Batch,
+        actions: Float[Array, "samples batch action"],
+        log_densities: Float[Array, "samples batch"],
+        key: PRNGKeyArray,
+    ) -> Float[Array, "critics samples batch"]:
+        """Values of sampled actions; the gradient passes through all of them, or through a few drawn ones."""
+        if self.gradient_actions is None:
+            return evaluate(critics, batch.observations, actions)
+        values = evaluate(jax.lax.stop_gradient(critics), batch.observations, actions)
+        logits = self.bound(values, batch) - (log_densities if self.importance_correction else 0.0)
+        draws = (self.gradient_actions, values.shape[0], values.shape[2])
+        rows, member, column = jax.random.categorical(key, logits, axis=1, shape=draws), *jnp.indices(draws)[1:]
+        shares = jax.nn.softmax(logits, axis=1)[member, rows, column] * self.gradient_actions
+        few = jax.vmap(lambda critic, chosen: critic(batch.observations, chosen), (0, 1), 1)(
+            critics, actions[rows, column]
+        )
+        # Adds nothing but a gradient, which the log-sum-exp will multiply by the share that is divided out here.
+        return values.at[member, rows, column].add((few - jax.lax.stop_gradient(few)) / shares)
 
     def bound(
         self, values: Float[Array, "critics samples batch"], batch: Batch
@@ -94,12 +119,12 @@ class CQL(SAC):
         target = td_target(batch, self.next_value(nets, batch, key))
         recorded = evaluate(critic, batch.observations, batch.actions)
         loss = jnp.mean(jnp.sum(jnp.square(recorded - target), 0))
-        action_key, subset_key = jax.random.split(jax.random.fold_in(key, 2))
+        action_key, subset_key, draw_key = jax.random.split(jax.random.fold_in(key, 2), 3)
         actions, log_densities = self.sample_actions(nets, batch, action_key)
         drawn, drawn_recorded = critic, recorded
         if self.critic_subset is not None:
             drawn, drawn_recorded = subset((critic, recorded), self.critic_subset, subset_key, self.subset_replacement)
-        sampled = self.bound(evaluate(drawn, batch.observations, actions), batch)
+        sampled = self.bound(self.sampled_values(drawn, batch, actions, log_densities, draw_key), batch)
         gap = jnp.mean(self.conservative_gap(sampled, drawn_recorded, log_densities))
         weight = self.conservative_weight if self.target_gap is None else getattr(nets, WEIGHT)()
         metrics = {"value/critic": jnp.mean(recorded), "loss/temporal_difference": loss, "value/conservative_gap": gap}
