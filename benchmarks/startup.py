@@ -40,7 +40,7 @@ def main() -> None:
         def train(repetition: int) -> list[str | Path]:
             output = folder / f"run-{repetition}"
             return [
-                BIN / "headstart", "train", "iql", "--data", folder / "data", "--offline-steps", "1", "--folder", output
+                BIN / "headstart", "train", "iql", "--data", folder / "data", "--offline-steps", "1", "--out", output
             ]  # fmt: skip
 
         commands = {
