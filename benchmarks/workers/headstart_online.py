@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 from headstart_data import experience
@@ -22,7 +22,7 @@ window, mixing = task["window"], task.get("data_ratio", 0.0)
 class Timed(gymnasium.Wrapper):
     """Notes the time at every step."""
 
-    made: list[Timed] = []
+    made: ClassVar[list[Timed]] = []
 
     def __init__(self) -> None:
         super().__init__(gymnasium.make(task["world"]))
