@@ -5,10 +5,14 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import onnxruntime
 import pytest
 from tiny_problem import SPEC, initial, quick, regret, reward
 
+from headstart.control.export import export_onnx
+from headstart.control.policy import Policy
 from headstart.control.ppo import PPO, DiscretePPO, Rollout, Statistics
+from headstart.control.preprocessing import Preprocessor
 from headstart.core.errors import UsageError
 from headstart.core.specs import Box, Discrete, Spec
 
@@ -136,6 +140,23 @@ def test_the_step_size_falls_to_zero_over_the_annealed_rollouts():
         moves.append(float(jnp.abs(after.nets["actor"].log_std - state.nets["actor"].log_std).max()))
         state = after
     assert moves[0] > moves[1] > moves[2] == 0
+
+
+def test_exported_policies_scale_observations_and_clip_actions_alike(tmp_path):
+    method = PPO(hidden=(8,))
+    state = initial(method)
+    trunk = jax.tree.map(lambda leaf: leaf * 60, state.nets["actor"].trunk)
+    nets = state.nets | {
+        "actor": state.nets["actor"].__class__(trunk, jnp.zeros(2)),
+        "observations": Statistics(jnp.array([1.0, -2.0, 0.0]), jnp.array([4.0, 0.01, 1e-12]), jnp.array(9.0)),
+    }
+    policy = Policy(method, state.replace(nets=nets), Preprocessor.identity(SPEC))
+    export_onnx(policy, tmp_path / "policy.onnx")
+    observations = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+    session = onnxruntime.InferenceSession(tmp_path / "policy.onnx")
+    actions = session.run(None, {"observations": observations})[0]
+    np.testing.assert_allclose(actions, policy(observations), atol=1e-5)
+    assert np.abs(actions).max() == 1 > np.abs(actions).min()
 
 
 def test_a_rollout_that_does_not_divide_is_refused():

@@ -7,14 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from headstart.control.action_value import ActionValueMethod
+from headstart.control.bcq import BCQ
 from headstart.control.networks import (
     MLP,
     CategoricalActor,
     DeterministicActor,
+    DiscreteCritic,
     GaussianActor,
+    MultiHeadCritic,
     TanhGaussianActor,
 )
 from headstart.control.policy import Policy
+from headstart.control.ppo import LIMIT, PPO, UnboundedGaussianActor
+from headstart.control.ppo import LIMIT, PPO, UnboundedGaussianActor
 from headstart.core.errors import UsageError
 from headstart.core.files import write_atomically
 from headstart.core.specs import Box
@@ -53,37 +59,69 @@ class _Graph:
             attributes = {"approximate": "tanh"} if network.activation == "gelu" else {}
             self.apply(_ACTIVATIONS[network.activation], **attributes)
 
+    def chosen_action(self, policy: Policy) -> None:
+        """From standardised observations to actions in [-1, 1], or to the value of every choice."""
+        nets, method = policy.state.nets, policy.method
+        actor, critic = nets.get("actor"), nets.get("critic")
+        if isinstance(method, PPO) and method.running_observation_scale:
+            seen = nets["observations"]
+            self.apply("Sub", self.constant(seen.mean))
+            self.apply("Mul", self.constant(1 / np.sqrt(np.asarray(seen.variance) + 1e-8)))
+            self.apply("Clip", self.constant(-LIMIT), self.constant(LIMIT))
+        if isinstance(actor, TanhGaussianActor | GaussianActor | DeterministicActor):
+            self.perceptron(actor.trunk)
+            if isinstance(actor, TanhGaussianActor) and actor.log_std is None:
+                self.apply("Slice", *(self.constant([n], np.int64) for n in (0, policy.spec.action_size, 1)))
+            self.apply("Tanh")
+        elif isinstance(actor, UnboundedGaussianActor):
+            self.perceptron(actor.trunk)
+            self.apply("Clip", self.constant(-1.0), self.constant(1.0))
+        elif isinstance(actor, CategoricalActor):
+            self.perceptron(actor.trunk)
+        elif isinstance(method, ActionValueMethod) and isinstance(critic, DiscreteCritic | MultiHeadCritic):
+            self.choice_values(method, critic, nets.get("behavior"))
+        else:
+            raise UsageError(f"policies of {method.name} cannot be written as ONNX: no network says what it does")
+
+    def choice_values(self, method: ActionValueMethod, critic: DiscreteCritic | MultiHeadCritic, behavior: Any) -> None:
+        seen = self.last
+        self.perceptron(critic.trunk)
+        if isinstance(critic, MultiHeadCritic):
+            self.apply("Reshape", self.constant([0, critic.heads, -1], np.int64))
+            self.apply("ReduceMean", self.constant([1], np.int64), keepdims=0)
+        if isinstance(method, BCQ):
+            values, self.last = self.last, seen
+            self.perceptron(behavior.trunk)
+            logits = self.last
+            self.apply("ReduceMax", self.constant([1], np.int64), keepdims=1)
+            largest, self.last = self.last, logits
+            self.apply("Sub", largest)
+            self.apply("GreaterOrEqual", self.constant(np.log(max(method.threshold, 1e-30))))
+            self.apply("Where", values, self.constant(-1e30))
+
 
 def export_onnx(policy: Policy, path: Path | str) -> None:
     """Write the greedy policy; input ``observations`` [batch, …] float32, output ``actions`` in the world's units.
 
     Args:
-        policy: a policy whose method has an actor network.
+        policy: a trained policy.
         path: the file to write.
 
     Raises:
-        UsageError: the ``onnx`` package is not installed, or the policy is not one network from observation to action.
+        UsageError: the ``onnx`` package is not installed, or a method of the user's own acts in a way not known here.
     """
     try:
         import onnx
         import onnx.numpy_helper
     except ImportError as error:
         raise UsageError("writing ONNX files needs the onnx package; pip install 'headstart[export]'") from error
-    actor, spec = policy.state.nets.get("actor"), policy.spec
-    known = (TanhGaussianActor, GaussianActor, DeterministicActor, CategoricalActor)
-    if not isinstance(actor, known):
-        raise UsageError(f"{policy.method.name} has no actor network to write; methods with a policy network do")
+    spec, box = policy.spec, policy.spec.action
     graph = _Graph(onnx, "observations")
     graph.apply("Reshape", graph.constant([-1, spec.observation_size], np.int64))
     graph.apply("Sub", graph.constant(policy.preprocessor.mean))
     graph.apply("Div", graph.constant(policy.preprocessor.scale))
-    graph.perceptron(actor.trunk)
-    box = spec.action
+    graph.chosen_action(policy)
     if isinstance(box, Box):
-        if isinstance(actor, TanhGaussianActor) and actor.log_std is None:
-            bounds = [graph.constant(value, np.int64) for value in ([0], [box.size], [1])]
-            graph.apply("Slice", *bounds)
-        graph.apply("Tanh")
         low, high = np.asarray(box.low, np.float32), np.asarray(box.high, np.float32)
         graph.apply("Mul", graph.constant((high - low) / 2))
         graph.apply("Add", graph.constant((high + low) / 2))
@@ -92,10 +130,10 @@ def export_onnx(policy: Policy, path: Path | str) -> None:
     else:
         graph.apply("ArgMax", axis=-1, keepdims=0)
         shape, kind = ["batch"], onnx.TensorProto.INT64
+    graph.nodes[-1].output[0] = "actions"
     inputs = onnx.helper.make_tensor_value_info(
         "observations", onnx.TensorProto.FLOAT, ["batch", *spec.observation.shape]
     )
-    graph.nodes[-1].output[0] = "actions"
     outputs = onnx.helper.make_tensor_value_info("actions", kind, shape)
     made = onnx.helper.make_graph(graph.nodes, "policy", [inputs], [outputs], graph.constants)
     model = onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=10)
