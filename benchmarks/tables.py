@@ -81,13 +81,18 @@ def section(name: str, title: str) -> list[str]:
     return [*lines, ""]
 
 
-def main() -> None:
-    """Write the page."""
+def page() -> str:
+    """The whole page."""
     titles = {"offline_speed": "Offline", "online_speed": "Online", "startup": "Start-up"}
     lines = [INTRODUCTION, *(line for name, title in titles.items() for line in section(name, title))]
-    page = ROOT / "benchmarks" / "README.md"
-    page.write_text("\n".join(lines).rstrip() + "\n")
-    print(f"wrote {page.relative_to(ROOT)}")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main() -> None:
+    """Write the page."""
+    path = ROOT / "benchmarks" / "README.md"
+    path.write_text(page())
+    print(f"wrote {path.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from benchmarks import tables
+
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "headstart"
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -130,3 +132,7 @@ def test_commands_that_the_documentation_shows_exist(page: Path) -> None:
             run = [sys.executable, "-c", "from headstart.cli import main; main()", *command, "--help"]
             known[command] = subprocess.run(run, capture_output=True, check=False).returncode == 0
     assert [" ".join(command) for command, exists in known.items() if not exists] == []
+
+
+def test_benchmark_page_says_what_was_recorded() -> None:
+    assert (ROOT / "benchmarks" / "README.md").read_text() == tables.page()
