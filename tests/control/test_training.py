@@ -11,6 +11,10 @@ from headstart.control.export import export_onnx
 from headstart.control.iql import IQL
 from headstart.control.plan import offline, online, warmup
 from headstart.control.playing import evaluate_run
+from headstart.control.policy import Policy
+from headstart.control.preprocessing import Preprocessor
+from headstart.control.programs import initialise
+from headstart.control.registry import make_method
 from headstart.control.sac import SAC
 from headstart.control.td3_bc import TD3BC
 from headstart.control.trainer import Settings
@@ -76,10 +80,16 @@ def test_data_too_large_for_the_device_trains_the_same(tmp_path):
         np.testing.assert_array_equal(kept, streamed)
 
 
-@pytest.mark.parametrize("method", [SAC(**SMALL), IQL(**SMALL), TD3BC(**SMALL)])
-def test_exported_policies_act_the_same(tmp_path, method):
-    run = train(method, data=recorded(), plan=[offline(30)], folder=tmp_path / "run", settings=FAST)
-    policy = run.policy()
+def untrained(method, spec):
+    state = initialise(method, spec, jax.random.key(0))
+    preprocessor = Preprocessor.standardizing(recorded(spec=spec))
+    return Policy(method, state, preprocessor)
+
+
+@pytest.mark.parametrize("name", ["sac", "iql", "td3-bc", "ppo", "edac"])
+def test_exported_policies_act_the_same(tmp_path, name):
+    fields = {"layer_norm": True, "actor_layer_norm": True} if name == "sac" else {}
+    policy = untrained(make_method(name, hidden=(16, 16), **fields), PENDULUM)
     export_onnx(policy, tmp_path / "policy.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "policy.onnx")
     observations = np.random.default_rng(1).normal(size=(64, 3)).astype(np.float32) * 3
@@ -87,13 +97,13 @@ def test_exported_policies_act_the_same(tmp_path, method):
     np.testing.assert_allclose(actions, policy(observations), atol=1e-5)
 
 
-def test_discrete_policies_choose_the_same_when_exported(tmp_path):
-    spec = Spec(Box.uniform((2,), -2, 2), Discrete(3))
-    run = train(IQL(**SMALL), data=recorded(spec=spec), plan=[offline(30)], folder=tmp_path / "run", settings=FAST)
-    export_onnx(run.policy(), tmp_path / "policy.onnx")
+@pytest.mark.parametrize("name", ["dqn", "qr-dqn", "rem", "bcq", "iql"])
+def test_discrete_policies_choose_the_same_when_exported(tmp_path, name):
+    policy = untrained(make_method(name, hidden=(16,)), Spec(Box.uniform((2,), -2, 2), Discrete(3)))
+    export_onnx(policy, tmp_path / "policy.onnx")
     observations = np.random.default_rng(1).normal(size=(64, 2)).astype(np.float32)
     session = onnxruntime.InferenceSession(tmp_path / "policy.onnx")
-    np.testing.assert_array_equal(session.run(None, {"observations": observations})[0], run.policy()(observations))
+    np.testing.assert_array_equal(session.run(None, {"observations": observations})[0], policy(observations))
 
 
 def test_a_recorded_run_can_be_played(tmp_path):

@@ -20,7 +20,6 @@ from headstart.control.networks import (
 )
 from headstart.control.policy import Policy
 from headstart.control.ppo import LIMIT, PPO, UnboundedGaussianActor
-from headstart.control.ppo import LIMIT, PPO, UnboundedGaussianActor
 from headstart.core.errors import UsageError
 from headstart.core.files import write_atomically
 from headstart.core.specs import Box
