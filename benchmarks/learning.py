@@ -1,7 +1,7 @@
 """SAC and TD3 from scratch beside published learning curves of the same settings.
 
-Published: Tianshou's benchmark (examples/mujoco/benchmark, test_rew_10seeds.csv at commit 39acf209), ten seeds on the -v3
-worlds, networks of two hidden layers of 256, batches of 256, one update a step. Ours: the same settings on the -v5 worlds.
+Published: Tianshou's benchmark (examples/mujoco/benchmark, test_rew_10seeds.csv at commit 39acf209), ten seeds on the
+-v3 worlds, two hidden layers of 256, batches of 256, one update a step. Ours: the same settings on the -v5 worlds.
 """
 
 from __future__ import annotations
