@@ -48,9 +48,8 @@ def test_the_corrected_log_sum_exp_is_the_integral():
     assert float(gap[0, 0]) + 1 - np.log(2 * count) == pytest.approx(exact, abs=0.01)
 
 
-@pytest.mark.parametrize("importance_correction", [True, False])
-def test_a_gradient_through_few_sampled_actions_is_the_same_on_average(importance_correction):
-    whole = CalQL(**SMALL, importance_correction=importance_correction)
+def test_a_gradient_through_few_sampled_actions_is_the_same_on_average():
+    whole = CalQL(**SMALL)
     few = replace(whole, gradient_actions=2)
     state, batch = initial(whole), recorded(1, 4)
 
@@ -118,13 +117,19 @@ def test_cal_ql_bounds_the_policys_actions_and_uniform_ones_only_if_asked():
         CalQL().bound(values, batch._replace(returns_to_go=None))
 
 
-@pytest.mark.parametrize(("target_gap", "direction"), [(-50.0, 1), (50.0, -1)])
-def test_the_weight_rises_while_the_gap_is_above_its_target(target_gap, direction):
-    method = CQL(**SMALL, target_gap=target_gap)
+def test_the_weight_rises_while_the_gap_is_above_its_target_and_falls_below():
+    method = CQL(**SMALL, target_gap=-50.0)
     state = initial(method)
-    after, _ = quick(lambda state: method.step(state, "critic", recorded(1, 16), jax.random.key(0)))(state)
     assert state.nets[WEIGHT]() == pytest.approx(method.conservative_weight)
-    assert np.sign(after.nets[WEIGHT]() - state.nets[WEIGHT]()) == direction
+
+    @quick
+    def weights():
+        steps = [method, replace(method, target_gap=50.0)]
+        after = [m.step(state, "critic", recorded(1, 16), jax.random.key(0))[0] for m in steps]
+        return [step.nets[WEIGHT]() for step in after]
+
+    above, below = weights()
+    assert above > method.conservative_weight > below
 
 
 def test_actions_that_were_never_recorded_are_not_taken():
