@@ -16,7 +16,6 @@ from headstart.control.preprocessing import Preprocessor
 from headstart.control.programs import initialise
 from headstart.control.registry import make_method
 from headstart.control.sac import SAC
-from headstart.control.td3_bc import TD3BC
 from headstart.control.trainer import Settings
 from headstart.control.training import default_plan, resume, train
 from headstart.core.errors import DataError, DivergenceError, UsageError, WorldError
@@ -72,8 +71,11 @@ def test_seeds_differ_and_repeat(tmp_path):
 
 def test_data_too_large_for_the_device_trains_the_same(tmp_path):
     def learned(name, megabytes):
-        settings = Settings(log_every=50, evaluate_every=100, checkpoint_every=100, device_megabytes=megabytes)
-        run = train(TD3BC(**SMALL), data=recorded(), plan=[offline(100)], folder=tmp_path / name, settings=settings)
+        settings = Settings(
+            log_every=50, evaluate_every=100, checkpoint_every=100, device_megabytes=megabytes, sampler="return:0.5"
+        )
+        method = make_method("cal-ql", **SMALL, action_samples=2)
+        run = train(method, data=recorded(), plan=[offline(60)], folder=tmp_path / name, settings=settings)
         return jax.tree.leaves(run.policy().state)
 
     for kept, streamed in zip(learned("device", 100), learned("disk", 0), strict=True):

@@ -16,7 +16,7 @@ from headstart.control.preprocessing import Preprocessor
 from headstart.control.programs import act, initialise
 from headstart.core.checkpoint import load_tree
 from headstart.core.errors import CheckpointError, UsageError
-from headstart.core.specs import Box, Discrete, Spec
+from headstart.core.specs import Spec, spec_from_json
 from headstart.runs.checkpoints import Checkpoint
 from headstart.runs.folder import RunFolder
 
@@ -60,32 +60,6 @@ class Policy:
         key = jax.random.key(0) if key is None else key
         actions = np.asarray(act(self.method, self.preprocessor, self.state, batch, key, mode))
         return actions[0] if single else actions
-
-
-def spec_to_json(spec: Spec) -> dict[str, Any]:
-    """The spec as plain JSON values; infinite bounds as null."""
-    box = spec.observation
-
-    def bounds(values: tuple[float, ...]) -> list[float | None]:
-        return [value if np.isfinite(value) else None for value in values]
-
-    observation = {"shape": list(box.shape), "low": bounds(box.low), "high": bounds(box.high)}
-    if isinstance(spec.action, Discrete):
-        return {"observation": observation, "action": {"n": spec.action.n}}
-    action = {"shape": list(spec.action.shape), "low": list(spec.action.low), "high": list(spec.action.high)}
-    return {"observation": observation, "action": action}
-
-
-def spec_from_json(record: dict[str, Any]) -> Spec:
-    """The spec that ``spec_to_json`` wrote."""
-
-    def box(part: dict[str, Any]) -> Box:
-        low = tuple(-np.inf if value is None else value for value in part["low"])
-        high = tuple(np.inf if value is None else value for value in part["high"])
-        return Box(tuple(part["shape"]), low, high)
-
-    action = record["action"]
-    return Spec(box(record["observation"]), Discrete(action["n"]) if "n" in action else box(action))
 
 
 def load_policy(run: RunFolder | Path | str, seed: int | None = None, which: str = "latest") -> Policy:

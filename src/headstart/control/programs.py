@@ -18,6 +18,7 @@ from headstart.control.preprocessing import Preprocessor
 from headstart.core.specs import Discrete, Spec
 from headstart.data.batch import Batch
 from headstart.data.replay import Replay
+from headstart.data.sampling import AliasTable, draw_rows
 from headstart.envs.functional import Acting, FunctionalWorld, start, step_with_reset
 
 Mode = Literal["greedy", "explore", "random"]
@@ -66,14 +67,13 @@ def learn_offline(
 
 @partial(jax.jit, static_argnames=("method", "count"))
 def offline_indices(
-    method: Method, rows: Array, key: PRNGKeyArray, step: Array, count: int
+    method: Method, rows: Array, table: AliasTable | None, key: PRNGKeyArray, step: Array, count: int
 ) -> Int[Array, "count batch"]:
-    """The rows that ``learn_offline`` draws uniformly at each of ``count`` updates, for gathering on the host."""
-    from headstart.data.sampling import draw_rows
+    """The rows that ``learn_offline`` draws at each of ``count`` updates, for gathering on the host."""
 
     def body(step: Array) -> Array:
         sample_key, _ = jax.random.split(jax.random.fold_in(key, step))
-        return draw_rows(sample_key, method.batch_size, rows, None)
+        return draw_rows(sample_key, method.batch_size, rows, table)
 
     return jax.lax.map(body, step + jnp.arange(count))
 

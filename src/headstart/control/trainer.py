@@ -25,6 +25,7 @@ from headstart.core.errors import DivergenceError, WorldError
 from headstart.core.specs import Spec
 from headstart.data.experience import Experience
 from headstart.data.replay import Replay
+from headstart.data.sampling import AliasTable
 from headstart.envs.functional import FunctionalWorld
 from headstart.envs.worlds import Worlds
 from headstart.evaluate.scores import find_reference, normalized_score
@@ -108,6 +109,8 @@ class Trainer:
         self.preprocessor = self._preprocessor()
         self.state = self._initial_state()
         self._data: Replay | None = None
+        self._returns_to_go: np.ndarray | None = None  # of data that stay on disk
+        self._table: AliasTable | None = None  # likewise
         self.replay: Replay | None = None
         self.collector: Collector | None = None
         self.last_evaluation: float | None = None
@@ -251,21 +254,22 @@ class Trainer:
         return {name: float(value) for name, value in metrics.items()}
 
     def _offline_streamed(self, key: jax.Array, count: int, updates_at_once: int = 50) -> dict[str, Any]:
-        data, metrics = self.parts.data, {}
+        data, method, metrics = self.parts.data, self.method, {}
         assert data is not None
+        if method.needs_returns_to_go and self._returns_to_go is None:
+            self._returns_to_go = data.returns_to_go(method.discount, RETURNS_TAIL)
+        if self.parts.weights is not None and self._table is None:
+            self._table = AliasTable.from_weights(self.parts.weights)
         for first in range(self.done, self.done + count, updates_at_once):
             now = min(updates_at_once, self.done + count - first)
-            rows = programs.offline_indices(self.method, np.int32(len(data)), key, np.int32(first), now)
-            batch = data.gather(
-                np.asarray(rows).reshape(-1),
-                discount=self.method.discount,
-                n_step=self.method.n_step,
-                next_actions=self.method.needs_next_actions,
-            )
-            shape = (now, self.method.batch_size)
+            rows = programs.offline_indices(method, np.int32(len(data)), self._table, key, np.int32(first), now)
+            drawn = np.asarray(rows).reshape(-1)
+            to_go = self._returns_to_go if method.needs_returns_to_go else None
+            batch = data.gather(drawn, method.discount, method.n_step, to_go, method.needs_next_actions)
+            shape = (now, method.batch_size)
             batches = jax.tree.map(lambda column, shape=shape: column.reshape(*shape, *column.shape[1:]), batch)
             self.state, metrics = programs.learn_gathered(
-                self.method, self.preprocessor, self.state, batches, key, np.int32(first)
+                method, self.preprocessor, self.state, batches, key, np.int32(first)
             )
         return metrics
 

@@ -15,13 +15,14 @@ import numpy as np
 from headstart.control.configuration import method_from_json, method_to_json
 from headstart.control.method import Method
 from headstart.control.plan import Phase, check_plan, offline, online, plan_from_json, plan_to_json, warmup
-from headstart.control.policy import Policy, load_policy, spec_to_json
+from headstart.control.policy import Policy, load_policy
 from headstart.control.registry import METHODS
 from headstart.control.resolving import resolve
 from headstart.control.trainer import Parts, Settings, Trainer
 from headstart.control.workers import run_workers
 from headstart.core.errors import UsageError
 from headstart.core.progress import progress
+from headstart.core.specs import spec_to_json
 from headstart.data.experience import Experience
 from headstart.envs.functional import FunctionalWorld
 from headstart.runs.folder import RunFolder, SeedFolder
