@@ -11,7 +11,7 @@ import numpy as np
 from headstart.control.configuration import method_to_json
 from headstart.control.method import Method
 from headstart.control.plan import Phase, online, plan_to_json, warmup
-from headstart.control.policy import Policy, restore_policy, spec_from_json, spec_to_json
+from headstart.control.policy import Policy, restore_policy
 from headstart.control.resolving import resolve
 from headstart.control.sac import SAC
 from headstart.control.trainer import Settings, Trainer
@@ -20,7 +20,7 @@ from headstart.core.checkpoint import load_arrays, save_tree
 from headstart.core.errors import CheckpointError
 from headstart.core.files import cache_folder
 from headstart.core.progress import progress
-from headstart.core.specs import Spec
+from headstart.core.specs import Spec, spec_from_json, spec_to_json
 from headstart.data.experience import Experience
 from headstart.evaluate.scores import reference
 from headstart.runs.checkpoints import Checkpoint, Checkpoints
