@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from headstart.control.method import Method, State
@@ -94,6 +96,9 @@ def train_arm(
     """
     settings = settings or Settings()
     check_plan(plan, data is not None, world is not None)
+    if initial is not None:
+        source, state, preprocessor = initial
+        initial = source, jax.tree.map(jnp.copy, state), preprocessor  # the trainer gives its buffers away
     spec: Spec | None = world.spec if world is not None else data.spec if data is not None else None
     if spec is None:
         raise UsageError("neither a world nor data was given; give at least one")
