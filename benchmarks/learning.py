@@ -1,7 +1,8 @@
 """SAC and TD3 from scratch beside published learning curves of the same settings.
 
 Published: Tianshou's benchmark (examples/mujoco/benchmark, test_rew_10seeds.csv at commit 39acf209), ten seeds on the
--v3 worlds, two hidden layers of 256, batches of 256, one update a step. Ours: the same settings on the -v5 worlds.
+-v3 worlds, two hidden layers of 256, batches of 256, one update a step. Ours: the same settings on the -v5 worlds. Its
+steps are counted from the end of the random ones, and so are ours here.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ PUBLISHED = {
     ("Hopper", "td3"): ((227, 159, 298), (321, 260, 436), (336, 212, 501), (597, 312, 1111)),
 }
 METHODS = {"sac": ({"learning_rate": 1e-3}, 10_000), "td3": ({"learning_rate": 3e-4}, 25_000)}
-"""Fields, and the random steps that come first, as in the published runs."""
+"""Fields, and the random steps that come first and are not counted, as in the published runs."""
 
 
 def measure(world: str, method: str, steps: int, seeds: int, folder: Path) -> dict:
@@ -32,14 +33,15 @@ def measure(world: str, method: str, steps: int, seeds: int, folder: Path) -> di
     run = hs.train(
         hs.make_method(method, **fields),
         world=f"{world}-v5",
-        plan=[hs.warmup(random_steps, "random"), hs.online(steps - random_steps)],
+        plan=[hs.warmup(random_steps, "random"), hs.online(steps)],
         seeds=seeds,
         folder=folder / f"{world}-{method}",
         settings=hs.Settings(log_every=1000, evaluate_every=5000, evaluate_episodes=10, checkpoint_every=25_000),
     )
     curves = np.array([run.curve(seed=seed)[1] for seed in run.folder.seeds])
     at = run.curve(seed=run.folder.seeds[0])[0]
-    reached = {int(step): curves[:, np.flatnonzero(at == step)[-1]].tolist() for step in STEPS if step in at}
+    learned = at - random_steps
+    reached = {int(step): curves[:, np.flatnonzero(learned == step)[-1]].tolist() for step in STEPS if step in learned}
     return {"world": world, "method": method, "seeds": seeds, "returns": reached}
 
 

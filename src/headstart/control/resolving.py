@@ -12,7 +12,7 @@ import numpy as np
 
 from headstart.control.method import Method
 from headstart.control.plan import Phase
-from headstart.control.policy import load_policy
+from headstart.control.policy import Policy, load_policy
 from headstart.control.preprocessing import with_transformed_rewards
 from headstart.control.trainer import Parts, Settings
 from headstart.core.errors import UsageError
@@ -24,6 +24,7 @@ from headstart.data.weights import TrajectoryWeights
 from headstart.envs.functional import FunctionalWorld
 from headstart.envs.registry import FUNCTIONAL_WORLDS, functional, make
 from headstart.envs.worlds import GymnasiumWorlds
+from headstart.runs.folder import RunFolder
 
 
 def resolve(
@@ -50,11 +51,16 @@ def resolve(
     weights = None if experience is None else _weights(settings.sampler, experience)
     parts = Parts(method, plan, settings, spec, experience, weights, functional_world, make_worlds, name)
     if init_from is not None:
-        policy = load_policy(init_from)
-        if policy.spec != spec:
-            raise UsageError(f"{init_from} was trained for {policy.spec}, which is not {spec}")
-        parts = replace(parts, initial=(policy.method, policy.state, policy.preprocessor))
+        source = RunFolder.open(init_from)
+        trained_for = load_policy(source).spec
+        if trained_for != spec:
+            raise UsageError(f"{init_from} was trained for {trained_for}, which is not {spec}")
+        parts = replace(parts, initial=partial(_same_or_first_seed, source))
     return parts
+
+
+def _same_or_first_seed(run: RunFolder, seed: int) -> Policy:
+    return load_policy(run, seed if seed in run.seeds else None)
 
 
 def resolve_world(world: Any) -> tuple[FunctionalWorld | None, Callable[..., Any] | None, str | None, Spec | None]:

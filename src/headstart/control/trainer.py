@@ -18,6 +18,7 @@ from headstart.control.handover import hand_over
 from headstart.control.method import Method, State
 from headstart.control.on_policy import rollout_and_learn
 from headstart.control.plan import Phase
+from headstart.control.policy import Policy
 from headstart.control.ppo import PPO
 from headstart.control.preprocessing import Preprocessor
 from headstart.core.checkpoint import load_arrays, load_tree, save_arrays, save_tree
@@ -76,7 +77,7 @@ class Parts:
         functional: the world if it is functional, else None.
         make_worlds: makes host worlds from (count, seed); None without a world.
         world_name: what scores are normalised by.
-        initial: method and state to start from, and its preprocessor; None to start afresh.
+        initial: from a seed to the policy that its training starts from; None to start afresh.
     """
 
     method: Method
@@ -88,7 +89,7 @@ class Parts:
     functional: FunctionalWorld | None = None
     make_worlds: Callable[[int, int], Worlds] | None = None
     world_name: str | None = None
-    initial: tuple[Method, State, Preprocessor] | None = None
+    initial: Callable[[int], Policy] | None = None
 
 
 class Trainer:
@@ -106,6 +107,7 @@ class Trainer:
         self.key = jax.random.key(seed)
         self.phase_index, self.done, self.updates, self.environment_steps = 0, 0, 0, 0
         self.method = parts.method.for_phase(parts.plan[0].kind)
+        self.initial = parts.initial(seed) if parts.initial is not None else None
         self.preprocessor = self._preprocessor()
         self.state = self._initial_state()
         self._data: Replay | None = None
@@ -118,18 +120,17 @@ class Trainer:
     # -- setting up ------------------------------------------------------------------------------------------------
 
     def _preprocessor(self) -> Preprocessor:
-        if self.parts.initial is not None:
-            return self.parts.initial[2]
+        if self.initial is not None:
+            return self.initial.preprocessor
         if self.method.normalize_observations and self.parts.data is not None:
             return Preprocessor.standardizing(self.parts.data)
         return Preprocessor.identity(self.parts.spec)
 
     def _initial_state(self) -> State:
         init_key = jax.random.fold_in(self.key, 0)
-        if self.parts.initial is None:
+        if self.initial is None:
             return programs.initialise(self.method, self.parts.spec, init_key)
-        source, state, _ = self.parts.initial
-        state, lines = hand_over(state, source, self.method, self.parts.spec, init_key)
+        state, lines = hand_over(self.initial.state, self.initial.method, self.method, self.parts.spec, init_key)
         self.recorder.note(lines)
         return state
 

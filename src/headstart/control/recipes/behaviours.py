@@ -64,6 +64,8 @@ class Behaviour:
     """Environment steps in all; one update each."""
     seed: int = 0
     """All randomness of the training comes from it."""
+    name: str | None = None
+    """What its run is called; the world's name by default."""
     method: Method = field(default_factory=lambda: SAC(hidden=(128, 128), batch_size=256, learning_rate=5e-4))
     """How it is trained."""
     random_steps: int = 5000
@@ -78,7 +80,7 @@ class Behaviour:
     @property
     def folder(self) -> Path:
         """Where its run is recorded."""
-        return cache_folder() / "behaviours" / f"{self.world}-seed-{self.seed}"
+        return cache_folder() / "behaviours" / f"{self.name or self.world}-seed-{self.seed}"
 
     @property
     def plan(self) -> Sequence[Phase]:

@@ -13,11 +13,12 @@ import numpy as np
 from headstart.control.recipes.behaviours import Behaviour, Level, Trained
 from headstart.control.recipes.recipe import Recipe, Recording, Rows
 from headstart.control.recipes.recording import of_episodes, record, uniform
+from headstart.control.sac import SAC
 from headstart.core.errors import UsageError
 from headstart.envs.registry import make
 
 BEHAVIOURS = {
-    "hopper": Behaviour("Hopper-v5", 300_000),
+    "hopper": Behaviour("Hopper-v5", 150_000),
     "halfcheetah": Behaviour("HalfCheetah-v5", 300_000),
     "walker2d": Behaviour("Walker2d-v5", 500_000),
     "ant": Behaviour("Ant-v5", 500_000),
@@ -130,5 +131,26 @@ def _recipes(family: str, behaviour: Behaviour) -> list[Recipe]:
     ]
 
 
-LOCOMOTION_RECIPES = [recipe for family, run in BEHAVIOURS.items() for recipe in _recipes(family, run)]
-"""Six datasets for each of Hopper, HalfCheetah, Walker2d and Ant."""
+FIRST_STEPS = Behaviour(
+    "HalfCheetah-v5",
+    30_000,
+    name="HalfCheetah-v5-first-steps",
+    method=SAC(learning_rate=1e-3),
+    random_steps=10_000,
+    seconds_per_step=0.014,
+)
+"""A run that has only begun to learn; what it met is the dataset of the quickstart."""
+
+LOCOMOTION_RECIPES = [
+    *(recipe for family, run in BEHAVIOURS.items() for recipe in _recipes(family, run)),
+    Recipe(
+        "halfcheetah-first-steps",
+        FIRST_STEPS.world,
+        "all that SAC met in its first 30 000 steps, the first 10 000 of them random; ships with the package",
+        None,
+        "training takes about 7 minutes of one core",
+        partial(_replayed, FIRST_STEPS, "expert"),
+        FIRST_STEPS.is_trained,
+    ),
+]
+"""Six datasets for each of Hopper, HalfCheetah, Walker2d and Ant, and the quickstart's."""
