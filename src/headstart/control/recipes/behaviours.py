@@ -137,7 +137,7 @@ class Behaviour:
 
     def _create(self) -> RunFolder:
         settings = Settings(
-            log_every=1000,
+            log_every=min(1000, self.evaluate_every),
             evaluate_every=self.evaluate_every,
             evaluate_episodes=self.evaluate_episodes,
             checkpoint_every=4 * self.evaluate_every,

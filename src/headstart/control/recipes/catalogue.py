@@ -47,8 +47,14 @@ def find_recipe(name: str) -> Recipe:
 
 
 def why_not_built(name: str) -> str:
-    """Why a dataset of the catalogue has no recipe, and under which names its recorded file can be read."""
+    """Why a dataset of the catalogue has no recipe, and under which names its recorded file is read."""
     entry = find_entry(name)
     assert entry is not None
-    files = [repr(list(entry.files)[-1])] + ([repr(entry.minari)] if entry.minari else [])
-    return f"{NOT_BUILT[entry.family]}. Its recorded file is read as {' or '.join(files)}"
+    return f"{NOT_BUILT[entry.family]}. Its recorded file is read as {recorded_files(name)}"
+
+
+def recorded_files(name: str) -> str:
+    """The names under which D4RL's own file, and Minari's counterpart, of a dataset of the catalogue are read."""
+    entry = find_entry(name)
+    assert entry is not None
+    return " or ".join([list(entry.files)[-1]] + ([entry.minari] if entry.minari else []))
