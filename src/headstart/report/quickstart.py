@@ -21,7 +21,7 @@ from headstart.report.page import write_page
 
 DATA, WORLD = "halfcheetah-first-steps", "HalfCheetah-v5"
 SEEDS = (1, 2, 3)
-OFFLINE_STEPS, WARMUP_STEPS, ONLINE_STEPS, UPDATES_PER_STEP = 6_000, 1_000, 7_000, 2
+OFFLINE_STEPS, WARMUP_STEPS, ONLINE_STEPS, UPDATES_PER_STEP = 5_000, 1_000, 5_000, 2
 METHOD = WSRL(
     hidden=(64, 64),
     critics=4,
