@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from headstart.control.method import Method, State
 from headstart.control.plan import Phase, check_plan
+from headstart.control.policy import Policy
 from headstart.control.preprocessing import Preprocessor, with_transformed_rewards
 from headstart.control.trainer import Parts, Settings, Trainer
 from headstart.core.errors import UsageError
@@ -46,9 +47,9 @@ class Trained:
     metrics: pl.DataFrame = field(repr=False)
 
     @property
-    def initial(self) -> tuple[Method, State, Preprocessor]:
-        """For another arm to start from."""
-        return self.method, self.state, self.preprocessor
+    def policy(self) -> Policy:
+        """What it ended with, for another arm to start from."""
+        return Policy(self.method, self.state, self.preprocessor)
 
     def curve(self, name: str, axis: str = "environment_steps") -> tuple[list[int], list[float]]:
         """Where one metric was logged, and its values; of several values at one place the last.
@@ -74,7 +75,7 @@ def train_arm(
     world: FunctionalWorld | None = None,
     data: Experience | None = None,
     weights: np.ndarray | None = None,
-    initial: tuple[Method, State, Preprocessor] | None = None,
+    initial: Policy | None = None,
     settings: Settings | None = None,
     watch: Watch | None = None,
 ) -> Trained:
@@ -87,7 +88,7 @@ def train_arm(
         world: where to act and evaluate.
         data: recorded experience; its rewards are transformed as ``settings`` say.
         weights: sampling weight of each of its rows.
-        initial: where to start from, such as another arm's ``initial``.
+        initial: where to start from, such as another arm's ``policy``.
         settings: of the trainer.
         watch: called before the first step and after every ``log_every`` of them.
 
@@ -96,16 +97,19 @@ def train_arm(
     """
     settings = settings or Settings()
     check_plan(plan, data is not None, world is not None)
-    if initial is not None:
-        source, state, preprocessor = initial
-        initial = source, jax.tree.map(jnp.copy, state), preprocessor  # the trainer gives its buffers away
+
+    def begin(_: int) -> Policy:
+        assert initial is not None
+        # A copy, for the trainer gives its buffers away.
+        return replace(initial, state=jax.tree.map(jnp.copy, initial.state))
+
     spec: Spec | None = world.spec if world is not None else data.spec if data is not None else None
     if spec is None:
         raise UsageError("neither a world nor data was given; give at least one")
     if data is not None:
         data = method.for_phase(plan[0].kind).select(data)
         data = with_transformed_rewards(data, settings.reward_scale, settings.reward_bias)
-    parts = Parts(method, plan, settings, spec, data, weights, world, None, world and world.name, initial)
+    parts = Parts(method, plan, settings, spec, data, weights, world, None, world and world.name, initial and begin)
     with tempfile.TemporaryDirectory(prefix="headstart-arm-") as folder:
         place = SeedFolder(Path(folder), seed)
         with place.record() as recorder:
