@@ -169,6 +169,7 @@ def _names(worlds: str, variants: str) -> list[str]:
 
 BUILDABLE: tuple[str, ...] = (
     *_names("hopper halfcheetah walker2d ant", "random medium medium-replay medium-expert full-replay expert"),
+    "halfcheetah-first-steps",
     *_names("maze-umaze maze-medium maze-large", "undirected expert mixed"),
     *_names("pendulum", "random medium medium-replay expert"),
     *_names("mountain-car lava-gap", "random mixed replay noisy expert"),
