@@ -21,16 +21,16 @@ from headstart.report.page import write_page
 
 DATA, WORLD = "halfcheetah-first-steps", "HalfCheetah-v5"
 SEEDS = (1, 2, 3)
-OFFLINE_STEPS, WARMUP_STEPS, ONLINE_STEPS, UPDATES_PER_STEP = 5_000, 1_000, 5_000, 2
+OFFLINE_STEPS, WARMUP_STEPS, ONLINE_STEPS, UPDATES_PER_STEP = 5_000, 1_000, 4_000, 2
 METHOD = WSRL(
     hidden=(64, 64),
-    critics=4,
+    critics=2,
     batch_size=128,
     learning_rate=1e-3,
     actor_learning_rate=1e-3,
     temperature_learning_rate=1e-3,
     pretraining=CQL(
-        action_samples=4,
+        action_samples=2,
         conservative_weight=1.0,
         batch_size=128,
         learning_rate=1e-3,
