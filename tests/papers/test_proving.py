@@ -47,7 +47,7 @@ def test_a_full_run_records_every_number_and_a_claim_that_fails(fake, tmp_path, 
     assert "host" not in record["machine"]
     assert "<svg" in (tmp_path / "evidence" / "fake-paper.svg").read_text()[:500]
     assert main(["papers", "list"]) == 0
-    assert "fails" in capsys.readouterr().out
+    assert "fails (1 of 2 claims hold)" in capsys.readouterr().out
     assert main(["papers", "show", "fake-paper"]) == 0
     shown = capsys.readouterr().out
     assert all(text in shown for text in ("interval of the difference above 0", "tosses: 1000", "other coins", "fails"))
@@ -81,9 +81,10 @@ def test_a_quick_run_records_nothing(fake, tmp_path, capsys):
 def test_evidence_of_other_code_is_stale_and_damaged_evidence_is_refused(fake, tmp_path, capsys):
     (tmp_path / "evidence").mkdir()
     place = tmp_path / "evidence" / "fake-paper.json"
-    place.write_text(json.dumps({"format": 1, "verdict": "holds", "code": {"digest": "0" * 16}}))
+    record = {"format": 1, "verdict": "holds", "code": {"digest": "0" * 16}, "claims": [{"holds": True}]}
+    place.write_text(json.dumps(record))
     assert main(["papers", "list"]) == 0
-    assert "stale (did hold)" in capsys.readouterr().out
+    assert "stale (1 of 1 claims held)" in capsys.readouterr().out
     place.write_text('{"format": 1, "verd')
     assert main(["papers", "list"]) == 2
     assert "not a readable evidence file" in capsys.readouterr().err

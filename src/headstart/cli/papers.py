@@ -44,8 +44,10 @@ def _list(arguments: Sequence[str]) -> int:
     for entry in PAPERS:
         record = evidence.read(entry.name)
         verdict = evidence.status(entry.name, record)
-        was = f" (did {'hold' if record['verdict'] == 'holds' else 'fail'})" if record and verdict == "stale" else ""
-        rows.append({"paper": entry.name, "verdict": verdict + was, "title": entry.summary})
+        if record is not None:
+            holding, claims = sum(claim["holds"] for claim in record["claims"]), len(record["claims"])
+            verdict += f" ({holding} of {claims} claims {'held' if verdict == 'stale' else 'hold'})"
+        rows.append({"paper": entry.name, "verdict": verdict, "title": entry.summary})
     print(format_table(rows))
     return 0
 
