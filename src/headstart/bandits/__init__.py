@@ -1,0 +1,1 @@
+"""Bandits: worlds without states, and learners of them with guarantees."""
