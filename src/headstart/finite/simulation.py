@@ -1,0 +1,143 @@
+"""Learners in episodic worlds, and their exact regret: many seeds in one compiled program."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from headstart.core.errors import UsageError
+from headstart.finite.mdp import FiniteMDP, FiniteSpec
+from headstart.finite.planning import backward_induction, value_of
+
+State = Any  # a pytree of arrays; each learner has its own
+
+
+@dataclass(frozen=True)
+class Learner(abc.ABC):
+    """Learns an episodic world by acting in it. Its fields are its constants; its methods are pure and jittable.
+
+    Learners are hashable, so that a compiled program is kept for the next call: one that holds arrays is declared with
+    ``@dataclass(frozen=True, eq=False)``.
+    """
+
+    @abc.abstractmethod
+    def init(self, spec: FiniteSpec) -> State:
+        """What is known before the first episode."""
+
+    def begin(self, state: State, key: PRNGKeyArray) -> State:
+        """Called at the start of every episode: the moment to plan again. Does nothing unless overridden."""
+        return state
+
+    @abc.abstractmethod
+    def choose(
+        self, state: State, step: Int[Array, ""], observation: Int[Array, ""], key: PRNGKeyArray
+    ) -> Int[Array, ""]:
+        """The action at a step (from 0) of the episode."""
+
+    @abc.abstractmethod
+    def observe(
+        self,
+        state: State,
+        step: Int[Array, ""],
+        observation: Int[Array, ""],
+        action: Int[Array, ""],
+        reward: Float[Array, ""],
+        next_observation: Int[Array, ""],
+    ) -> State:
+        """What is known after a transition."""
+
+    @abc.abstractmethod
+    def policy(self, state: State) -> Float[Array, "steps states actions"]:
+        """The probabilities with which ``choose`` acts in this episode (after ``begin``), for exact regret."""
+
+
+class Curves(NamedTuple):
+    """What ``simulate`` returns; the leading axis of all but ``episodes`` and ``optimal`` are the seeds."""
+
+    episodes: Int[np.ndarray, " points"]
+    """Episodes played so far; increasing, the last is all of them."""
+    regret: Float[np.ndarray, "seeds points"]
+    """Sum over the episodes played so far of the optimal value minus the value of the policy played (exact)."""
+    values: Float[np.ndarray, "seeds points"]
+    """Value of the policy played in the last of those episodes (exact)."""
+    returns: Float[np.ndarray, "seeds points"]
+    """Mean reward collected in an episode, over the episodes played so far."""
+    optimal: float
+    """Value of an optimal policy."""
+    states: State
+    """What each seed's learner knows in the end."""
+
+
+def simulate(
+    learner: Learner,
+    world: FiniteMDP,
+    episodes: int,
+    seeds: int | Sequence[int],
+    points: int = 100,
+    threads: int = 1,
+) -> Curves:
+    """Let a learner play a world, once for each seed.
+
+    Args:
+        learner: the learner.
+        world: the world.
+        episodes: how many each seed plays, at least 1.
+        seeds: the seeds, or how many (then 0, 1, …). A seed's curve does not depend on which others are played.
+        points: how many points of the curves are kept, evenly spaced; fewer if there are fewer episodes.
+        threads: parts of the seeds that are played side by side.
+
+    Raises:
+        UsageError: no episodes, no seeds or no points.
+    """
+    chosen = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
+    for name, count in (("episodes", episodes), ("seeds", len(chosen)), ("points", points), ("threads", threads)):
+        if count < 1:
+            raise UsageError(f"{name} is {count}; it needs to be at least 1")
+    program = _program(learner, world.spec, world.reward_noise, int(episodes))
+    on_device = jax.tree.map(jnp.asarray, world)
+    parts = [np.asarray(part) for part in np.array_split(chosen, min(threads, len(chosen)))]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        played = list(pool.map(lambda part: jax.block_until_ready(program(on_device, part)), parts))
+    states, values, returns = jax.tree.map(lambda *leaves: np.concatenate(leaves), *played)
+
+    optimal = float(np.asarray(world.initial) @ np.asarray(backward_induction(world).values[0]))
+    kept = np.unique(np.linspace(0, episodes, min(points, episodes) + 1).round().astype(int)[1:])
+    regret = np.cumsum(optimal - values.astype(np.float64), axis=1)[:, kept - 1]
+    collected = np.cumsum(returns.astype(np.float64), axis=1)[:, kept - 1] / kept
+    return Curves(kept, regret, values[:, kept - 1], collected, optimal, states)
+
+
+@lru_cache(maxsize=64)
+def _program(learner: Learner, spec: FiniteSpec, reward_noise: str, episodes: int) -> Any:
+    """The compiled map from (world, seeds) to final states, policies' values and episodes' returns."""
+
+    def one_episode(world: FiniteMDP, state: State, key: PRNGKeyArray) -> Any:
+        begin_key, reset_key, steps_key = jax.random.split(key, 3)
+        state = learner.begin(state, begin_key)
+        value = value_of(world, learner.policy(state))
+
+        def one_step(carry: Any, step: Int[Array, ""]) -> Any:
+            state, observation = carry
+            choose_key, world_key = jax.random.split(jax.random.fold_in(steps_key, step))
+            action = learner.choose(state, step, observation, choose_key)
+            following, reward = world.step(step, observation, action, world_key)
+            return (learner.observe(state, step, observation, action, reward, following), following), reward
+
+        (state, _), rewards = jax.lax.scan(one_step, (state, world.reset(reset_key)), jnp.arange(spec.horizon))
+        return state, (value, rewards.sum())
+
+    def one_seed(world: FiniteMDP, seed: Int[Array, ""]) -> Any:
+        keys = jax.random.split(jax.random.key(seed), episodes)
+        state, (values, returns) = jax.lax.scan(lambda s, k: one_episode(world, s, k), learner.init(spec), keys)
+        return state, values, returns
+
+    return jax.jit(jax.vmap(one_seed, (None, 0)))
