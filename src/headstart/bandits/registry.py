@@ -1,0 +1,62 @@
+"""Bandit worlds and learners by name, imported when they are asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from headstart.core.registry import Registry, unknown
+
+if TYPE_CHECKING:
+    from headstart.bandits.bandit import Bandit, Learner
+
+_AT = "headstart.bandits"
+
+LEARNERS = Registry("learner")
+LEARNERS.add("ucb", f"{_AT}.ucb:UCB", "upper confidence bounds (UCB1)")
+LEARNERS.add("kl-ucb", f"{_AT}.kl_ucb:KLUCB", "confidence bounds by divergence, for bounded rewards")
+LEARNERS.add("imed", f"{_AT}.imed:IMED", "least empirical divergence, for bounded rewards")
+LEARNERS.add("beta-thompson", f"{_AT}.thompson:BetaThompson", "Thompson sampling, for bounded rewards")
+LEARNERS.add("gaussian-thompson", f"{_AT}.thompson:GaussianThompson", "Thompson sampling, for normal rewards")
+LEARNERS.add("epsilon-greedy", f"{_AT}.epsilon_greedy:EpsilonGreedy", "the best so far, now and then any arm")
+LEARNERS.add("exp3", f"{_AT}.exponential_weights:EXP3", "exponential weights, for rewards that an adversary may set")
+LEARNERS.add("exp4", f"{_AT}.exponential_weights:EXP4", "exponential weights over experts whose advice is the context")
+LEARNERS.add("lin-ucb", f"{_AT}.lin_ucb:LinUCB", "confidence bounds on a linear function of features")
+LEARNERS.add("lin-thompson", f"{_AT}.lin_thompson:LinThompson", "Thompson sampling of a linear function of features")
+
+WORLDS = Registry("bandit")
+WORLDS.add("bernoulli-gap", f"{_AT}.named_worlds:bernoulli_gap", "one arm better than all others, rewards 0 or 1")
+WORLDS.add("bernoulli", f"{_AT}.named_worlds:bernoulli", "arms of random probability, rewards 0 or 1")
+WORLDS.add("gaussian", f"{_AT}.named_worlds:gaussian", "arms of random mean, normal noise")
+WORLDS.add("linear", f"{_AT}.named_worlds:linear", "fixed arms with features, normal noise")
+WORLDS.add("linear-fresh", f"{_AT}.named_worlds:linear_fresh", "arms with features drawn anew at every step")
+WORLDS.add("advised", f"{_AT}.named_worlds:advised", "random situations, and experts who advise in them")
+
+
+def make_learner(name: str, **fields: Any) -> Learner:
+    """A learner by name, with some of its fields set.
+
+    Raises:
+        UsageError: the learner or a field is unknown; the nearest names are offered.
+    """
+    kind = LEARNERS.get(name)
+    known = [field.name for field in dataclasses.fields(kind)]
+    for field in fields:
+        if field not in known:
+            raise unknown(f"field of {name}", field, known, f"`headstart bandit learners {name}` explains them.")
+    return kind(**fields)
+
+
+def make_world(name: str, **options: Any) -> Bandit:
+    """A named world, with some of its options set.
+
+    Raises:
+        UsageError: the world or an option is unknown; the nearest names are offered.
+    """
+    maker = WORLDS.get(name)
+    known = list(inspect.signature(maker).parameters)
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of {name}", option, known, "`headstart bandit worlds` lists them.")
+    return maker(**options)
