@@ -71,6 +71,11 @@ if ! installed requirements.txt; then
     install -r requirements.txt
     echo "requirements.txt $(digest requirements.txt)" >"$stamp"
 fi
+if ! installed requirements-data.txt; then
+    install --no-deps -r requirements-data.txt
+    sed -i.old '/^requirements-data.txt /d' "$stamp"
+    echo "requirements-data.txt $(digest requirements-data.txt)" >>"$stamp"
+fi
 if ! installed pyproject.toml; then
     install --no-deps --editable .
     sed -i.old '/^pyproject.toml /d' "$stamp"
