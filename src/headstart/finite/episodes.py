@@ -25,15 +25,30 @@ class Episodes(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What tabular learners need of recorded episodes; ``steps`` is the horizon, or 1 when all steps are pooled."""
+    """What tabular learners need of recorded data; ``steps`` is the horizon, or 1 (or left out) when steps are pooled.
 
-    transitions: Float[np.ndarray, "steps states actions next"]
-    reward_sums: Float[np.ndarray, "steps states actions"]
+    More leading axes, the same for all arrays, may keep data sets apart.
+    """
+
+    transitions: Float[np.ndarray, "*steps states actions next"]
+    reward_sums: Float[np.ndarray, "*steps states actions"]
+    terminations: Float[np.ndarray, "*steps states actions"] | float = 0.0
+    """Visits after which the world ended, so that no state followed."""
 
     @property
-    def visits(self) -> Float[np.ndarray, "steps states actions"]:
+    def visits(self) -> Float[np.ndarray, "*steps states actions"]:
         """How often each action was taken in each state."""
-        return self.transitions.sum(-1)
+        return self.transitions.sum(-1) + self.terminations
+
+    @property
+    def mean_reward(self) -> Float[np.ndarray, "*steps states actions"]:
+        """Average reward; 0 where the action was never taken."""
+        return self.reward_sums / np.maximum(self.visits, 1)
+
+    @property
+    def frequencies(self) -> Float[np.ndarray, "*steps states actions next"]:
+        """Fraction of the visits after which each state followed; rows of 0 where the action was never taken."""
+        return self.transitions / np.maximum(self.visits, 1)[..., None]
 
 
 def collect(
