@@ -16,6 +16,7 @@ _add("d4rl", "D4RL: Datasets for Deep Data-Driven Reinforcement Learning")
 _add("dataset-perspective", "A Dataset Perspective on Offline Reinforcement Learning")
 _add("trajectory-weighting", "Harnessing Mixed Offline Reinforcement Learning Datasets via Trajectory Weighting")
 _add("snapshot-rl", "Snapshot Reinforcement Learning: Leveraging Prior Trajectories for Efficiency")
+_add("recovering", "Offline Planning and Online Learning under Recovering Rewards")
 
 
 def target_of(name: str) -> str:
