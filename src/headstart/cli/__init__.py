@@ -20,6 +20,7 @@ COMMANDS = {
     "report": ("runs", "write a page about one or more runs"),
     "methods": ("catalogue", "list the methods, or one method's fields"),
     "worlds": ("catalogue", "list the worlds that come with the package"),
+    "finite": ("finite", "solve finite worlds, and simulate learners in them with exact regret"),
     "papers": ("papers", "list, show and prove the papers' claims"),
 }
 """Every command: the module of this package that runs it, and what it does."""

@@ -22,16 +22,23 @@ def methods(arguments: Sequence[str]) -> int:
             table.add_row(entry.name, entry.summary)
         Console().print(table)
         return 0
-    kind = METHODS.get(arguments[0])
-    table = Table("field", "default", "meaning", title=(kind.__doc__ or kind.__name__).strip().splitlines()[0])
-    for field in dataclasses.fields(kind):
-        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-        table.add_row(field.name, str(default), _help(kind, field.name))
-    Console().print(table)
+    print_fields(METHODS.get(arguments[0]))
     return 0
 
 
-def _help(kind: type, name: str) -> str:
+def print_fields(kind: type) -> None:
+    """Print what a dataclass is, its fields, their defaults and what they mean."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("field", "default", "meaning", title=(kind.__doc__ or kind.__name__).strip().splitlines()[0])
+    for field in dataclasses.fields(kind):
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        table.add_row(field.name, str(default), field_help(kind, field.name))
+    Console().print(table)
+
+
+def field_help(kind: type, name: str) -> str:
     """The docstring under a dataclass's field, from the class that declares it."""
     import ast
     import inspect

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -194,6 +195,11 @@ def save_world(path: Path | str, world: FiniteMDP | DiscountedMDP) -> None:
             columns |= {"transition": world.transition[0], "reward": world.reward[0]}
     else:
         columns["discount"] = world.discount
+    write_arrays(path, columns)
+
+
+def write_arrays(path: Path | str, columns: Mapping[str, Any]) -> None:
+    """Write arrays by name as ``.npz``, whole or not at all."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **{name: np.asarray(value) for name, value in columns.items()})
     write_atomically(path, buffer.getvalue())

@@ -34,8 +34,8 @@ def random_world(
 def river_swim(states: int = 6, horizon: int = 20, reward_noise: RewardNoise = "bernoulli") -> FiniteMDP:
     """Swim against the stream (action 1) for reward 1 at its source, or drift (action 0) for 0.005 at its mouth.
 
-    Strehl and Littman 2008: swimming moves up with probability 0.35 and down with 0.05 (0.6 and 0.4 at the mouth's end,
-    and 0.4 down at the source); drifting always moves down. Exploring at random hardly ever gets to the source.
+    Strehl and Littman 2008: swimming moves up with probability 0.35 and down with 0.05 (at the mouth up with 0.6, at
+    the source down with 0.4); drifting always moves down. Acting at random hardly ever gets to the source.
     """
     if states < 2:
         raise UsageError(f"river-swim has {states} states; it needs at least 2")
