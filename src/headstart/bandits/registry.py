@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from headstart.core.errors import UsageError
 from headstart.core.registry import Registry, unknown
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ LEARNERS.add("gaussian-thompson", f"{_AT}.thompson:GaussianThompson", "Thompson 
 LEARNERS.add("epsilon-greedy", f"{_AT}.epsilon_greedy:EpsilonGreedy", "the best so far, now and then any arm")
 LEARNERS.add("exp3", f"{_AT}.exponential_weights:EXP3", "exponential weights, for rewards that an adversary may set")
 LEARNERS.add("exp4", f"{_AT}.exponential_weights:EXP4", "exponential weights over experts whose advice is the context")
+LEARNERS.add("tsallis-inf", f"{_AT}.tsallis_inf:TsallisINF", "one learner for adversarial and for random rewards")
 LEARNERS.add("lin-ucb", f"{_AT}.lin_ucb:LinUCB", "confidence bounds on a linear function of features")
 LEARNERS.add("lin-thompson", f"{_AT}.lin_thompson:LinThompson", "Thompson sampling of a linear function of features")
 
@@ -60,3 +62,26 @@ def make_world(name: str, **options: Any) -> Bandit:
         if option not in known:
             raise unknown(f"option of {name}", option, known, "`headstart bandit worlds` lists them.")
     return maker(**options)
+
+
+def learner_to_json(learner: Learner) -> dict[str, Any]:
+    """The learner's name and fields; for a class of one's own, ``module:Class`` in place of the name."""
+    kind = type(learner)
+    names = [entry.name for entry in LEARNERS if entry.target == f"{kind.__module__}:{kind.__qualname__}"]
+    return {"name": names[0] if names else f"{kind.__module__}:{kind.__qualname__}", **dataclasses.asdict(learner)}
+
+
+def learner_from_json(record: dict[str, Any]) -> Learner:
+    """The learner that ``learner_to_json`` wrote.
+
+    Raises:
+        UsageError: it is of a class of one's own (a record never makes this library import code), or the fields are
+            not those of the learner.
+    """
+    fields = dict(record)
+    name = fields.pop("name")
+    if ":" in name:
+        raise UsageError(f"the learner is {name}, which is not part of headstart; pass it along (learner=…)")
+    return make_learner(
+        name, **{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    )

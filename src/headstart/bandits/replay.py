@@ -1,0 +1,54 @@
+"""A learner led through logged feedback: what it would choose in each row, having learned from those before."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from headstart.bandits.bandit import BanditSpec, Context, Learner
+from headstart.bandits.log import Log
+from headstart.bandits.worlds import warn_about_norms
+
+DRAWS = 200
+"""Choices from which the probabilities of a learner that does not state them are counted."""
+
+
+def replay(learner: Learner, log: Log, seed: int = 0) -> Float[np.ndarray, "rows arms"]:
+    """Probabilities of the arms in each row, by a learner that has learned from all rows before it.
+
+    Given to the estimates of ``off_policy`` this values the learner as it learns: the probabilities of a row depend
+    on earlier rows alone, so inverse propensity stays unbiased. The learner is told the logged propensity.
+
+    Raises:
+        UsageError: the learner cannot work with such a bandit.
+    """
+    if log.spec.features:
+        warn_about_norms(log.contexts)
+    columns = (log.contexts, log.actions, log.rewards.astype(np.float32), log.propensities.astype(np.float32))
+    return np.asarray(_replay(learner, log.spec, jax.random.key(seed), *map(jnp.asarray, columns)), np.float64)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _replay(learner, spec: BanditSpec, key: PRNGKeyArray, contexts, actions, rewards, propensities):
+    def row(state, logged):
+        number, context, action, reward, propensity = logged
+        context = jnp.broadcast_to(context, spec.context_shape)
+        probabilities = stated_or_counted(learner, state, context, jax.random.fold_in(key, number))
+        return learner.observe(state, context, action, reward, propensity), probabilities
+
+    state = learner.init(spec, jax.random.fold_in(key, 2**31 - 1))
+    return jax.lax.scan(row, state, (jnp.arange(len(actions)), contexts, actions, rewards, propensities))[1]
+
+
+def stated_or_counted(learner: Learner, state: Any, context: Context, key: PRNGKeyArray) -> Float[Array, " arms"]:
+    """The learner's probabilities; where it states none, how often it makes each choice."""
+    stated = learner.probabilities(state, context)
+    if stated is not None:
+        return stated
+    draws = jax.vmap(lambda key: learner.choose(state, context, key).action)(jax.random.split(key, DRAWS))
+    return jnp.zeros(len(context)).at[draws].add(1.0 / DRAWS)
