@@ -68,7 +68,10 @@ class BanditSpec:
 class Bandit(eqx.Module):
     """A world in which each step stands alone: a context is shown, an arm is pulled, its reward is seen."""
 
-    spec: eqx.AbstractVar[BanditSpec]
+    @property
+    @abstractmethod
+    def spec(self) -> BanditSpec:
+        """What learners are told of this world."""
 
     def context(self, step: Int[Array, ""], key: PRNGKeyArray) -> Context:
         """What is shown at ``step`` (counted from 0); nothing by default."""
