@@ -17,6 +17,10 @@ _add("dataset-perspective", "A Dataset Perspective on Offline Reinforcement Lear
 _add("trajectory-weighting", "Harnessing Mixed Offline Reinforcement Learning Datasets via Trajectory Weighting")
 _add("snapshot-rl", "Snapshot Reinforcement Learning: Leveraging Prior Trajectories for Efficiency")
 _add("recovering", "Offline Planning and Online Learning under Recovering Rewards")
+_add("lcb", "Bridging Offline Reinforcement Learning and Imitation Learning: A Tale of Pessimism")
+_add("demo-regularized", "Demonstration-Regularized RL")
+_add("learning-to-relax", "Learning to Relax: Setting Solver Parameters Across a Sequence of Linear System Instances")
+_add("groupwise", "Oracle Efficient Algorithms for Groupwise Regret")
 
 
 def target_of(name: str) -> str:
