@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks.measure import Side, compare, record
+from benchmarks.measure import THREADS, Side, compare, record
 
-METHODS = {"iql": "IQL", "td3-bc": "TD3+BC", "cql": "CQL"}
 TASK = {"rows": 100_000}
+FEW = {"gradient_actions": 4}
+LAGRANGE = {"target_gap": 10.0}
+PAIRS = {
+    "IQL": ("iql", {}, {}),
+    "TD3+BC": ("td3-bc", {}, {}),
+    "CQL, fixed weight": ("cql", {}, {"alpha_learning_rate": 0.0}),
+    "CQL, fixed weight, gradient through 4 drawn actions": ("cql", FEW, {"alpha_learning_rate": 0.0}),
+    "CQL, adapted weight (d3rlpy's default)": ("cql", LAGRANGE, {}),
+    "CQL, adapted weight, gradient through 4 drawn actions": ("cql", LAGRANGE | FEW, {}),
+}
+"""By title: the method, and what is set beyond the task, in headstart and in d3rlpy."""
 
 
-def pair(method: str, window: int, windows: int) -> list[Side]:
+def pair(method: str, ours: dict, theirs: dict, window: int, windows: int) -> list[Side]:
     """Both libraries on one method: two critics, hidden 256x256, batch 256; CQL samples 10 actions of each kind."""
     task = TASK | {"method": method, "window": window, "warmup": window, "updates": window * (windows + 1)}
     return [
-        Side("headstart", ".venv", "headstart_offline.py", task),
-        Side("d3rlpy", ".venvs/d3rlpy", "d3rlpy_offline.py", task),
+        Side("headstart", ".venv", "headstart_offline.py", task | {"options": ours}),
+        Side("d3rlpy", ".venvs/d3rlpy", "d3rlpy_offline.py", task | {"options": theirs}),
     ]
 
 
@@ -33,15 +43,17 @@ def main() -> None:
     """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--window", type=int, default=500, help="updates in one measurement (CQL: a quarter)")
-    repetitions, window = vars(parser.parse_args()).values()
+    parser.add_argument("--window", type=int, default=500, help="updates in one measurement (CQL: a tenth)")
+    parser.add_argument("--threads", nargs="+", choices=list(THREADS), default=list(THREADS))
+    repetitions, window, threads = vars(parser.parse_args()).values()
 
     numbers = {}
-    for method, title in METHODS.items():
+    for title, (method, ours, theirs) in PAIRS.items():
         print(title)
-        numbers[title] = compare(pair(method, window // 4 if method == "cql" else window, 4), repetitions)
+        shorter = window // 10 if method == "cql" else window
+        numbers[title] = compare(pair(method, ours, theirs, shorter, 4), repetitions, threads)
     print("IQL, four seeds")
-    numbers["IQL, four seeds"] = compare(four_seeds(window), repetitions)
+    numbers["IQL, four seeds"] = compare(four_seeds(window), repetitions, threads)
     record("offline_speed", {"unit": "updates/s", "comparisons": numbers})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks.measure import Side, compare, record
+from benchmarks.measure import THREADS, Side, compare, record
 
 WORLD = "HalfCheetah-v5"
 
@@ -57,14 +57,15 @@ def many_updates(window: int) -> list[Side]:
 def main() -> None:
     """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--repetitions", type=int, default=5, help="many updates: half as often")
     parser.add_argument("--window", type=int, default=500, help="steps in one measurement (many updates: a fifth)")
-    repetitions, window = vars(parser.parse_args()).values()
+    parser.add_argument("--threads", nargs="+", choices=list(THREADS), default=list(THREADS))
+    repetitions, window, threads = vars(parser.parse_args()).values()
 
     print("SAC, one update a step")
-    one = compare(sac(window), repetitions)
+    one = compare(sac(window), repetitions, threads)
     print("Twenty updates a step")
-    twenty = compare(many_updates(window // 5), repetitions)
+    twenty = compare(many_updates(window // 5), max(1, repetitions // 2), threads)
     comparisons = {"SAC, one update a step": one, "twenty updates a step": twenty}
     record("online_speed", {"unit": "steps/s", "comparisons": comparisons})
 

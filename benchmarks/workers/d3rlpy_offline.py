@@ -14,13 +14,12 @@ dataset = d3rlpy.dataset.MDPDataset(
     data["observations"], data["actions"], data["rewards"], data["terminations"], data["truncations"]
 )
 
-# Two critics, hidden 256x256, batch 256 and Adam are d3rlpy's defaults for all three; CQL samples 10 actions of each
-# kind, and its weight is held (the Lagrange variant would cost one more update).
-common = {"batch_size": 256, "compile_graph": task.get("compile", False)}
+# Two critics, hidden 256x256, batch 256 and Adam are d3rlpy's defaults for all three, and 10 actions of each kind CQL's.
+common = {"batch_size": 256, "compile_graph": task.get("compile", False)} | task.get("options", {})
 configurations = {
     "iql": lambda: d3rlpy.algos.IQLConfig(**common),
     "td3-bc": lambda: d3rlpy.algos.TD3PlusBCConfig(**common),
-    "cql": lambda: d3rlpy.algos.CQLConfig(n_action_samples=10, alpha_learning_rate=0.0, **common),
+    "cql": lambda: d3rlpy.algos.CQLConfig(n_action_samples=10, **common),
 }
 
 

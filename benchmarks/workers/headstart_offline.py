@@ -27,7 +27,7 @@ def run(updates: int, name: str, seeds: int = 1, data: Experience | Path | None 
     settings = Settings(log_every=window, evaluate_every=window * 10**6, checkpoint_every=window * 10**6)
     start, start_processor = time.perf_counter(), sum(os.times()[:4])
     finished = train(
-        replace(METHODS.get(task["method"])(), batch_size=256, hidden=(256, 256)),
+        replace(METHODS.get(task["method"])(), batch_size=256, hidden=(256, 256), **task.get("options", {})),
         data=data,
         plan=[offline(updates)],
         seeds=seeds,

@@ -134,12 +134,14 @@ class MLP(eqx.Module):
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
         """Apply the perceptron to the last axis."""
         activation = ACTIVATIONS[self.activation]
+        # As one matrix: XLA multiplies a batched one half as fast on a processor.
+        leading, x = x.shape[:-1], x.reshape(-1, x.shape[-1])
         for index, layer in enumerate(self.layers[:-1]):
             x = layer(x)
             if self.norms:
                 x = self.norms[index](x)
             x = activation(x)
-        return self.layers[-1](x)
+        return self.layers[-1](x).reshape(*leading, -1)
 
 
 class DeterministicActor(eqx.Module):
