@@ -179,3 +179,21 @@ def _read_journal(path: Path) -> Log:
         -np.inf if low is None else low,
         np.inf if high is None else high,
     )
+
+
+def read_policy(path: Path | str) -> Float[np.ndarray, "rows arms"]:
+    """A policy's probabilities from an .npy, or a .csv or .parquet with one column an arm.
+
+    Raises:
+        DataError: the file is missing or is not a table of numbers.
+    """
+    import polars as pl
+
+    path = Path(path)
+    try:
+        if path.suffix == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False), np.float64)
+        table = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema_length=None)
+        return table.to_numpy().astype(np.float64)
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path} cannot be read as a policy: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 from typing import TYPE_CHECKING, Any
 
 from headstart.core.errors import UsageError
@@ -11,6 +12,7 @@ from headstart.core.registry import Registry, unknown
 
 if TYPE_CHECKING:
     from headstart.bandits.bandit import Bandit, Learner
+    from headstart.bandits.log import Log
 
 _AT = "headstart.bandits"
 
@@ -26,6 +28,9 @@ LEARNERS.add("exp4", f"{_AT}.exponential_weights:EXP4", "exponential weights ove
 LEARNERS.add("tsallis-inf", f"{_AT}.tsallis_inf:TsallisINF", "one learner for adversarial and for random rewards")
 LEARNERS.add("lin-ucb", f"{_AT}.lin_ucb:LinUCB", "confidence bounds on a linear function of features")
 LEARNERS.add("lin-thompson", f"{_AT}.lin_thompson:LinThompson", "Thompson sampling of a linear function of features")
+
+LOGS = Registry("log")
+LOGS.add("open-bandit", f"{_AT}.real_data:open_bandit", "clicks on fashion items, by behaviour and campaign")
 
 WORLDS = Registry("bandit")
 WORLDS.add("bernoulli-gap", f"{_AT}.named_worlds:bernoulli_gap", "one arm better than all others, rewards 0 or 1")
@@ -44,24 +49,52 @@ def make_learner(name: str, **fields: Any) -> Learner:
     """
     kind = LEARNERS.get(name)
     known = [field.name for field in dataclasses.fields(kind)]
-    for field in fields:
-        if field not in known:
-            raise unknown(f"field of {name}", field, known, f"`headstart bandit learners {name}` explains them.")
-    return kind(**fields)
+    return _make(name, kind, fields, known, f"`headstart bandit learners {name}` explains them.")
 
 
 def make_world(name: str, **options: Any) -> Bandit:
-    """A named world, with some of its options set.
+    """A named world, with some of its options set; errors as for ``make_learner``."""
+    return _make_named(WORLDS, name, options)
+
+
+def make_log(name: str, **options: Any) -> Log:
+    """A named log of real feedback, with some of its options set; errors as for ``make_learner``."""
+    return _make_named(LOGS, name, options)
+
+
+def split_text(text: str) -> tuple[str, dict[str, Any]]:
+    """Name and options of ``name:option=value,option=value``; values are JSON, or else text.
 
     Raises:
-        UsageError: the world or an option is unknown; the nearest names are offered.
+        UsageError: an option without a value.
     """
-    maker = WORLDS.get(name)
+    name, _, rest = text.partition(":")
+    options: dict[str, Any] = {}
+    for part in rest.split(",") if rest else ():
+        option, equals, value = part.partition("=")
+        if not equals or not option:
+            raise UsageError(f"{part!r} in {text!r} is not option=value; write it as {name}:option=value,option=value")
+        try:
+            options[option.strip().replace("-", "_")] = json.loads(value)
+        except json.JSONDecodeError:
+            options[option.strip().replace("-", "_")] = value
+    return name, options
+
+
+def _make_named(registry: Registry, name: str, options: dict[str, Any]) -> Any:
+    maker = registry.get(name)
     known = list(inspect.signature(maker).parameters)
+    return _make(name, maker, options, known, f"{name} takes {', '.join(known)}.")
+
+
+def _make(name: str, maker: Any, options: dict[str, Any], known: list[str], advice: str) -> Any:
     for option in options:
         if option not in known:
-            raise unknown(f"option of {name}", option, known, "`headstart bandit worlds` lists them.")
-    return maker(**options)
+            raise unknown(f"option of {name}", option, known, advice)
+    try:
+        return maker(**options)
+    except TypeError as error:
+        raise UsageError(f"{name} cannot be made from {options}: {error}") from error
 
 
 def learner_to_json(learner: Learner) -> dict[str, Any]:

@@ -21,6 +21,7 @@ COMMANDS = {
     "methods": ("catalogue", "list the methods, or one method's fields"),
     "worlds": ("catalogue", "list the worlds that come with the package"),
     "finite": ("finite", "solve finite worlds, and simulate learners in them with exact regret"),
+    "bandit": ("bandit", "simulate bandit learners, value them on logged feedback, put one to work"),
     "papers": ("papers", "list, show and prove the papers' claims"),
 }
 """Every command: the module of this package that runs it, and what it does."""
