@@ -26,7 +26,7 @@ def test_a_schedule_is_written_but_never_over_a_file(curves, tmp_path):
     output = tmp_path / "plan.csv"
     assert plan(["--curves", str(curves), "-K", "1", "--output", str(output)]) == 0
     with open(output, newline="") as file:
-        assert [row["arm"] for row in csv.DictReader(file)] == ["news"]
+        assert [row["offset"] for row in csv.DictReader(file)] == ["0", "1"]
     with pytest.raises(UsageError, match="exists already"):
         plan(["--curves", str(curves), "-K", "1", "--output", str(output)])
 

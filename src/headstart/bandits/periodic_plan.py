@@ -62,7 +62,7 @@ class PeriodicPlanner:
     rounding: Literal["restricted", "paper"] = "restricted"
     """``paper`` solves for all periods with capacity K - a + 1, then rounds them up to allowed ones, which earns at
     least (1 - (a - 1) / K) a / (a + 1) of the bound, up to one arm. ``restricted`` solves among allowed periods, adding
-    whole segments as long as they can be packed; it earns more, and small changes of the curves change little."""
+    segments as long as they can be packed; it earns more, and small changes of the curves change little."""
     resolution: int | None = None
     """Allows periods q 2^l with q odd and at most 2 a - 1; None tries all a up to 2 sqrt K and keeps the best."""
 
@@ -186,28 +186,56 @@ def pack(periods: Periods) -> tuple[Periods, Periods]:
 
 
 def _restricted(curves: RecoveryCurves, capacity: int, a: int) -> Periods:
-    """Whole envelope segments among allowed periods, steepest first, each taken if the arms can still be packed."""
+    """Envelope segments among allowed periods, steepest first, each taken if the arms can still be packed."""
     allowed = allowed_periods(curves.shape[1], a)
     segments = envelope(curves, allowed)
-    finest = int(allowed.max())  # loads are counted in parts of a slot, exactly
-    size = {int(q): int(q) << finest.bit_length() for q in np.unique(_odd_part(allowed))}
-    load = dict.fromkeys(size, 0)
+    load = _Load(allowed, capacity)
     chosen = [0] * len(curves)
-    odd = dict(zip(allowed.tolist(), _odd_part(allowed).tolist()))
-    slots = 0
-    for arm, new in zip(segments.arm.tolist(), segments.end.tolist()):
-        changes: dict[int, int] = {}
-        for period, sign in ((chosen[arm], -1), (new, 1)):
-            if period:
-                q = odd[period]
-                changes[q] = changes.get(q, 0) + sign * size[q] // period
-        more = sum(-(-(load[q] + change) // size[q]) - -(-load[q] // size[q]) for q, change in changes.items())
-        if slots + more <= capacity:
-            slots += more
-            chosen[arm] = new
-            for q, change in changes.items():
-                load[q] += change
+    for arm, period in zip(segments.arm.tolist(), segments.end.tolist()):
+        # An arm that is not pulled yet earns as much a pull at all longer periods: its envelope starts as a line.
+        longer = [] if chosen[arm] else allowed[allowed > period].tolist()
+        for new in (period, *longer):
+            if load.move(chosen[arm], new):
+                chosen[arm] = new
+                break
+        if load.full:
+            break
     return np.array(chosen, np.int64)
+
+
+class _Load:
+    """How full the slots are, in whole parts of a slot, so that nothing is lost to rounding."""
+
+    def __init__(self, allowed: Int[np.ndarray, " allowed"], capacity: int):
+        self.odd = dict(zip(allowed.tolist(), _odd_part(allowed).tolist()))
+        self.size = {q: q << int(allowed.max()).bit_length() for q in self.odd.values()}
+        self.used = dict.fromkeys(self.size, 0)
+        self.free = capacity
+
+    @property
+    def full(self) -> bool:
+        """Whether all slots are taken, without gaps."""
+        return not self.free and all(self.used[q] % size == 0 for q, size in self.size.items())
+
+    def move(self, old: int, new: int) -> bool:
+        """Change an arm's period (0 for never) if there is room; says whether there was."""
+        changes: dict[int, int] = {}
+        for period, sign in ((old, -1), (new, 1)):
+            if period:
+                q = self.odd[period]
+                changes[q] = changes.get(q, 0) + sign * self.size[q] // period
+        more = sum(
+            self._slots(q, self.used[q] + change) - self._slots(q, self.used[q]) for q, change in changes.items()
+        )
+        if more > self.free:
+            return False
+        self.free -= more
+        for q, change in changes.items():
+            self.used[q] += change
+        return True
+
+    def _slots(self, q: int, used: int) -> int:
+        return -(-used // self.size[q])
 
 
 def _rounded_up(curves: RecoveryCurves, capacity: int, a: int) -> Periods:
