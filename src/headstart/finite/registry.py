@@ -24,6 +24,8 @@ WORLDS.add("deep-sea", f"{_AT}.worlds:deep_sea", "always right, at a cost, to th
 WORLDS.add("two-rooms", f"{_AT}.worlds:two_rooms", "the lower bounds' instance: one action is better by a gap")
 WORLDS.add("grid", f"{_AT}.worlds:grid", "from corner to corner on slippery ground")
 WORLDS.add("random-linear", f"{_AT}.linear:random_linear_world", "random, of low rank, with its features")
+WORLDS.add("noisy-choices", f"{_AT}.noisy_choices:noisy_choices", "right answers that show only on average")
+WORLDS.add("slip-lock", f"{_AT}.slip_lock:slip_lock", "a code whose right actions may fail, rewards at the end")
 
 LEARNERS = Registry("learner of finite worlds")
 LEARNERS.add("ucbvi", f"{_AT}.ucbvi:UCBVI", "value iteration in the empirical world, with a bonus for the unknown")
