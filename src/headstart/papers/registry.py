@@ -19,6 +19,7 @@ _add("snapshot-rl", "Snapshot Reinforcement Learning: Leveraging Prior Trajector
 _add("recovering", "Offline Planning and Online Learning under Recovering Rewards")
 _add("lcb", "Bridging Offline Reinforcement Learning and Imitation Learning: A Tale of Pessimism")
 _add("demo-regularized", "Demonstration-Regularized RL")
+_add("glow", "Harnessing Density Ratios for Online Reinforcement Learning")
 _add("learning-to-relax", "Learning to Relax: Setting Solver Parameters Across a Sequence of Linear System Instances")
 _add("groupwise", "Oracle Efficient Algorithms for Groupwise Regret")
 
