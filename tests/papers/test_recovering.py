@@ -59,7 +59,7 @@ def test_what_breaks_each_claim(changed, claim):
 
 
 def test_the_smallest_run_goes_through_every_part(tmp_path):
-    found = [json.loads(json.dumps(PAPER.run(seed, True))) for seed in (0, 1)]
+    found = [json.loads(json.dumps(PAPER.run(0, True)))]
     assert [verdict.claim for verdict in PAPER.verdicts(found)] == CLAIMS
     assert PAPER.verdicts(found)[2].holds
     PAPER.draw(found, tmp_path / "figure.svg")

@@ -61,7 +61,7 @@ def optimal_design(features: ArrayLike, tolerance: float = 1.0, steps: int = 100
             "features out, or project onto the span"
         )
     weights = np.zeros(len(features))
-    weights[qr(features.T, mode="r", pivoting=True)[1][:size]] = 1.0 / size
+    weights[np.asarray(qr(features.T, mode="r", pivoting=True)[-1])[:size]] = 1.0 / size
     inverse = np.linalg.inv((features.T * weights) @ features)
     variances = np.einsum("ai,ij,aj->a", features, inverse, features)
     for _ in range(steps):

@@ -147,10 +147,10 @@ def envelope(curves: RecoveryCurves, allowed: Int[np.ndarray, " allowed"]) -> Se
         nearly = slopes >= steepest[:, None] - 1e-12
         vertex = np.argmax(nearly, axis=1)
         rising = steepest > 1e-12
-        arms, vertex, slope, x, start = (part[rising] for part in (arms, vertex, steepest, x, start))
-        end = allowed[vertex]
-        found.append(Segments(arms, start, end, slope, rates[vertex] - x))
-        x, y, start = rates[vertex], earned[arms, vertex], end
+        arms, vertex = arms[rising], vertex[rising]
+        end, rate = allowed[vertex], rates[vertex]
+        found.append(Segments(arms, start[rising], end, steepest[rising], rate - x[rising]))
+        x, y, start = rate, earned[arms, vertex], end
     whole = Segments(*(np.concatenate(parts) for parts in zip(*found)))
     order = np.argsort(-whole.slope, kind="stable")
     return Segments(*(part[order] for part in whole))

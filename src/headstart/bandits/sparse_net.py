@@ -174,9 +174,9 @@ class SparseNetSearch:
                 continue
             action = int(actions[member])
             reward, queried = query(action), queried + 1
-            if reward >= values[member] - tolerance:
+            if reward >= values[member] - tolerance - 1e-9:
                 return action, queried
-            alive &= np.abs(net.predictions(features[action]) - reward) <= tolerance
+            alive &= np.abs(net.predictions(features[action]) - reward) <= tolerance + 1e-9
         raise DataError(
             f"after {queried} queries no member of the net is within {tolerance:.4g} of all rewards: they are further "
             "from linear, or less sparse, than was said, or the parameter is larger than the radius; raise epsilon, "

@@ -68,8 +68,10 @@ class SparseRegressionSearch:
             actions = generator.choice(len(features), count, replace=False)
         rewards = np.array([query(int(action)) for action in actions])
         queried = features[np.asarray(actions)]
-        fit = matching_pursuit if self.method == "omp" else lasso
-        parameter = fit(queried, rewards, self.sparsity if self.method == "omp" else self.epsilon)
+        if self.method == "omp":
+            parameter = matching_pursuit(queried, rewards, self.sparsity)
+        else:
+            parameter = lasso(queried, rewards, self.epsilon)
         return Found(int(np.argmax(features @ parameter)), len(queried), math.inf)
 
 
