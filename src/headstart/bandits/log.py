@@ -90,7 +90,7 @@ class Log:
             raise DataError(
                 f"contexts have shape {list(shown.shape)}; expected [rows, features] or [rows, {arms}, features]"
             )
-        _refuse(~np.isfinite(shown).all((1, 2)), "context", [row.tolist() for row in shown[:0]], "finite numbers")
+        _refuse(~np.isfinite(shown).all((1, 2)), "context", (), "made of finite numbers")
         spec = BanditSpec(arms, shown.shape[2] or None, float(reward_low), float(reward_high))
         return cls(spec, shown.astype(np.float32), chosen, received, probability)
 
