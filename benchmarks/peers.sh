@@ -29,14 +29,15 @@ install() {
     echo "$*" >"$environment/.installed"
 }
 
-for peer in "${@:-d3rlpy sb3 sbx}"; do
+for peer in "${@:-d3rlpy sb3 sbx mabwiser}"; do
     for name in $peer; do
         case $name in
         d3rlpy) install d3rlpy "$torch" "d3rlpy==2.8.1" ;;
         sb3) install sb3 "$torch" "stable-baselines3==2.9.2 gymnasium[mujoco]==1.4.0 mujoco==3.17.0" ;;
         sbx) install sbx "$torch" "sbx-rl==0.28.0 gymnasium[mujoco]==1.4.0 mujoco==3.17.0" ;;
+        mabwiser) install mabwiser "mabwiser==2.7.4" ;;
         *)
-            echo "peers.sh: unknown peer '$name': expected d3rlpy, sb3 or sbx" >&2
+            echo "peers.sh: unknown peer '$name': expected d3rlpy, sb3, sbx or mabwiser" >&2
             exit 2
             ;;
         esac
