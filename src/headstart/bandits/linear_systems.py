@@ -33,8 +33,13 @@ def optimal_omega(shift: Float[np.ndarray, " systems"] | float, side: int) -> An
 
     ``1 + (beta / (1 + sqrt(1 - beta^2)))^2`` where beta is the spectral radius of the Jacobi iteration.
     """
-    beta = 4 * np.cos(np.pi / (side + 1)) / (4 + np.asarray(shift))
+    beta = _jacobi_radius(np.asarray(shift), side)
     return 1 + (beta / (1 + np.sqrt(1 - beta**2))) ** 2
+
+
+def _jacobi_radius(shift: np.ndarray, side: int) -> np.ndarray:
+    """Spectral radius of the Jacobi iteration."""
+    return 4 * np.cos(np.pi / (side + 1)) / (4 + shift)
 
 
 @dataclass(frozen=True)
@@ -133,9 +138,12 @@ def sor_iterations(
     targets = tolerance * np.linalg.norm(right, axis=1)
     counts[targets == 0] = 0
     waiting = np.flatnonzero(targets > 0)
-    # Blocks that stay in the cache, of systems that take similarly long, so that few wait for the slowest.
-    order = waiting[np.lexsort((shifts[waiting], omegas[waiting]))]
-    for block in np.array_split(order, max(1, len(order) // 512)):
+    # Systems of one block should take similarly long, so that few wait for the slowest: sort by the factor that errors
+    # shrink by in the long run, which is known (Young 1971).
+    beta, omega = _jacobi_radius(shifts[waiting], side), omegas[waiting]
+    slow = ((omega * beta + np.sqrt(np.maximum(omega**2 * beta**2 - 4 * (omega - 1), 0))) / 2) ** 2
+    order = waiting[np.argsort(np.maximum(slow, omega - 1))]
+    for block in np.array_split(order, max(1, len(order) // 2048)):
         _sweep(shifts, right, omegas, targets, counts, block, side, cap)
     return counts
 

@@ -204,8 +204,8 @@ PAPER = Paper(
     ),
     settings={
         "learner": "online ridge, penalty 1, predictions clipped to [0, 1]; AdaNormalHedge over groups, weighted mean",
-        "census": f"first {ADULT_ROUNDS} of 48,842 adults in each order; age, weight, schooling, capital gain and loss, "
-        "hours, each scaled to [0, 1], and a constant; label: income above 50,000 dollars; 15 groups",
+        "census": f"first {ADULT_ROUNDS} of 48,842 adults in each order; age, weight, schooling, capital gain and loss,"
+        " hours, each scaled to [0, 1], and a constant; label: income above 50,000 dollars; 15 groups",
         "medical": "5,574 people, 8 features and a constant, label log(1 + expenditure) over its largest; 11 groups",
         "drugs": "10,391 elderly people, 9 features and a constant, label log(expenditure) over its largest; 10 groups",
         "synthetic": f"{SYNTHETIC_ROUNDS} rounds, 10 features of norm one and a constant, 3 shapes and 2 colours",

@@ -60,8 +60,8 @@ def run(seed: int, quick: bool) -> Result:
 def _run_variance(variance: Any, seed: int, size: Size) -> Result:
     world = ShiftedLaplacians(variance)
     shifts, right = world.draw(size.systems, np.random.default_rng([seed, VARIANCES.index(variance)]))
-    # One system with all relaxations at a time would be slow; all systems with one relaxation are solved side by side.
-    table = np.stack([sor_iterations(shifts, right, omega) for omega in GRID], axis=1)
+    every = [np.repeat(values, len(GRID), axis=0) for values in (shifts, right)]
+    table = sor_iterations(*every, np.tile(GRID, size.systems)).reshape(size.systems, len(GRID))
     tsallis, (low, high) = TsallisINF(scale="running"), world.context_interval
     rows = np.arange(size.systems)
     costs = {

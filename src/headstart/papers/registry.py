@@ -22,6 +22,7 @@ _add("demo-regularized", "Demonstration-Regularized RL")
 _add("glow", "Harnessing Density Ratios for Online Reinforcement Learning")
 _add("learning-to-relax", "Learning to Relax: Setting Solver Parameters Across a Sequence of Linear System Instances")
 _add("groupwise", "Oracle Efficient Algorithms for Groupwise Regret")
+_add("learn-active", "Learning to Actively Learn: A Robust Approach")
 _add("sparse-misspecified", "Does Sparsity Help in Learning Misspecified Linear Bandits?")
 
 

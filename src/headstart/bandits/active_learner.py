@@ -1,0 +1,145 @@
+"""Train a policy of asking, then ask with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from headstart.bandits.active_learning import Game, draw_problems
+from headstart.bandits.active_minimax import Policy, States, solve
+from headstart.core.errors import DataError, UsageError
+
+History = Sequence[tuple[int, int]]
+"""Questions asked and their answers, +1 or -1, in their order."""
+
+
+class Certificate(NamedTuple):
+    """How good a trained policy is on the problems it was trained on.
+
+    Attributes:
+        levels: of difficulty.
+        achievable: for each level the worst error of a policy trained for it alone.
+        worst: for each level the worst error of this policy.
+        upper: its largest gap to ``achievable``, over levels.
+        lower: no policy has a smaller largest gap.
+    """
+
+    levels: tuple[float, ...]
+    achievable: tuple[float, ...]
+    worst: tuple[float, ...]
+    upper: float
+    lower: float
+
+
+@dataclass(frozen=True, eq=False)
+class ActiveLearner:
+    """A policy of asking that is nearly as good at every level of difficulty as one made for that level.
+
+    Made by ``train``. One training takes two phases: a policy for each level alone shows what can be achieved there;
+    one for all levels at once is then as close to that as possible where it is furthest from it.
+
+    Attributes:
+        game: what is asked.
+        policy: probabilities of the next question in every state.
+        certificate: how good it is.
+    """
+
+    game: Game
+    policy: Policy
+    certificate: Certificate
+
+    @classmethod
+    def train(
+        cls, game: Game, levels: Sequence[float], problems_per_level: int = 120, iterations: int = 200, seed: int = 0
+    ) -> ActiveLearner:
+        """Solve the game exactly for problems drawn at each level of difficulty.
+
+        Args:
+            game: what is asked.
+            levels: of difficulty, a rough number of answers that the right hypothesis needs.
+            problems_per_level: how many are drawn.
+            iterations: of each solution; more narrow the certificate.
+            seed: of the drawing.
+
+        Raises:
+            UsageError: no problem is that easy, or the game is too large for tables.
+        """
+        generator, states = np.random.default_rng(seed), States.of(game)
+        tables = [states.losses(draw_problems(game, level, problems_per_level, generator)) for level in levels]
+        achievable = [solve(states, table, iterations=iterations).upper for table in tables]
+        together = solve(states, np.concatenate(tables), np.repeat(achievable, problems_per_level), iterations)
+        reached = states.reach(together.policy).astype(np.float32)
+        worst = tuple(float((table @ reached).max()) for table in tables)
+        facts = Certificate(tuple(levels), tuple(achievable), worst, together.upper, together.lower)
+        return cls(game, together.policy, facts)
+
+    def probabilities(self, history: History) -> Float[np.ndarray, " questions"]:
+        """Of what to ask next.
+
+        Raises:
+            UsageError: the budget is spent, or the history is not one of this game.
+        """
+        if len(history) >= self.game.budget:
+            raise UsageError(f"all {self.game.budget} questions are asked; recommend the answer")
+        states, state = self._states, 0
+        for number, (question, answer) in enumerate(self._checked(history)):
+            state = states.children[number][state, question, 0 if answer > 0 else 1]
+        return self.policy[len(history)][state]
+
+    def next_query(self, history: History, generator: np.random.Generator | None = None) -> int:
+        """What to ask next: drawn where there is a generator, else what is likeliest."""
+        probabilities = self.probabilities(history)
+        return int(
+            probabilities.argmax() if generator is None else generator.choice(len(probabilities), p=probabilities)
+        )
+
+    def recommend(self, history: History) -> int:
+        """The hypothesis that agrees most with the answers; the first of several."""
+        counts = np.zeros((1, self.game.questions, 2), int)
+        for question, answer in self._checked(history):
+            counts[0, question, 0 if answer > 0 else 1] += 1
+        return int(self.game.recommend(counts)[0].argmax())
+
+    def save(self, path: Path | str) -> None:
+        """Write it to one .npz file."""
+        layers = {f"policy_{number}": layer for number, layer in enumerate(self.policy)}
+        numbers = {name: np.asarray(value) for name, value in self.certificate._asdict().items()}
+        with open(path, "wb") as file:
+            np.savez_compressed(file, hypotheses=self.game.hypotheses, budget=self.game.budget, **numbers, **layers)
+
+    @classmethod
+    def load(cls, path: Path | str) -> ActiveLearner:
+        """Read what ``save`` wrote.
+
+        Raises:
+            DataError: the file is missing or not such a file.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                game = Game(file["hypotheses"], int(file["budget"]))
+                policy = [file[f"policy_{number}"] for number in range(game.budget)]
+                levels, achievable, worst = (tuple(file[name].tolist()) for name in Certificate._fields[:3])
+                return cls(
+                    game, policy, Certificate(levels, achievable, worst, float(file["upper"]), float(file["lower"]))
+                )
+        except (OSError, KeyError, ValueError) as error:
+            raise DataError(f"{path} holds no trained policy of asking: {error}") from error
+
+    @cached_property
+    def _states(self) -> States:
+        return States.of(self.game)
+
+    def _checked(self, history: History) -> History:
+        for question, answer in history:
+            if not 0 <= question < self.game.questions or answer not in (-1, 1):
+                raise UsageError(
+                    f"a history is pairs of a question from 0 to {self.game.questions - 1} and an answer, +1 or -1; "
+                    f"given {question, answer}"
+                )
+        return history
