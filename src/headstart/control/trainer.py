@@ -344,7 +344,7 @@ class Trainer:
 
     def _check_finite(self, metrics: dict[str, float]) -> None:
         bad = [name for name, value in metrics.items() if not np.isfinite(value)]
-        if bad or not bool(programs.all_finite(self.state)):
+        if bad or not programs.all_finite(self.state):
             kept = self.recorder.checkpoints.latest()
             where = f"the checkpoint at {kept.progress} is the last good one" if kept else "there is no checkpoint yet"
             raise DivergenceError(

@@ -71,7 +71,7 @@ class OfflineLearner:
             self.method, self.preprocessor, self.state, self.replay, key, step, updates
         )
         self.updates += updates
-        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(self.state.nets)):
+        if not programs.all_finite(self.state):
             raise DivergenceError(f"{self.method.name} diverged within {self.updates} updates")
         return self
 
