@@ -32,7 +32,7 @@ COMPOSITIONS: dict[str, float | None] = {ALMOST_EXPERT: None, "1.05": 1.05, "1.3
 """Concentrability by name; None is ``1 + 1 / rows``."""
 CONTEXTS, STATES, ACTIONS, DISCOUNT = 20, 10, 5, 0.8
 MIXES = (0.95, 0.7, 0.4, 0.1)
-"""Share of the optimal policy in the one that made the data."""
+"""Share of the data that the optimal policy made."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,14 @@ def random_world(generator: np.random.Generator) -> DiscountedMDP:
     return DiscountedMDP.of(transition, reward, DISCOUNT, np.full(STATES, 1 / STATES))
 
 
-def mixed(action_values: Float[np.ndarray, "states actions"], mix: float) -> Float[np.ndarray, "states actions"]:
-    """The best action with probability ``mix``, else the worst; one time in fifty any action."""
-    chosen = mix * greedy(action_values) + (1 - mix) * greedy(-action_values)
-    return 0.98 * chosen + 0.02 / ACTIONS
+def recorded(
+    world: DiscountedMDP, action_values: Float[np.ndarray, "states actions"], mix: float
+) -> Float[np.ndarray, "states actions"]:
+    """Frequencies in data of which a share ``mix`` is from the best policy and the rest from the one that always takes
+    the worst action; either takes any action one time in fifty."""
+    policies = (0.98 * greedy(values) + 0.02 / ACTIONS for values in (action_values, -action_values))
+    best, worst = (discounted_occupancy(world, policy) for policy in policies)
+    return mix * best + (1 - mix) * worst
 
 
 def planned(size: Size, generator: np.random.Generator) -> dict[str, dict[str, list[float]]]:
@@ -131,7 +135,7 @@ def planned(size: Size, generator: np.random.Generator) -> dict[str, dict[str, l
         optimum = value_iteration(world)
         best = world.initial @ evaluate_stationary(world, optimum.policy)
         for i, mix in enumerate(MIXES):
-            frequency = discounted_occupancy(world, mixed(optimum.action_values, mix))
+            frequency = recorded(world, optimum.action_values, mix)
             for j, rows in enumerate(size.transitions):
                 counts = draw_pairs(world, frequency, rows, generator)
                 policies = [planners[name].plan(counts).policy for name in PLANNERS[:2]] + [cloned(counts)]
@@ -338,8 +342,8 @@ PAPER = Paper(
         "contextual bandits": f"{CONTEXTS} contexts, worst case over 3 families of logs x {FULL.gaps} gaps from 0.01 "
         f"to 1, mean over {FULL.logs} logs each",
         "without context": f"2 arms, worst case over {FULL.gaps} gaps, mean over {FULL.bandit_logs} logs each",
-        "discounted worlds": f"{STATES} states, {ACTIONS} actions, discount {DISCOUNT}, {FULL.worlds} a seed, data of "
-        "the best action (the worst otherwise), 2 % uniform",
+        "discounted worlds": f"{STATES} states, {ACTIONS} actions, discount {DISCOUNT}, {FULL.worlds} a seed; data of the "
+        "best policy, the rest of the worst, 2 % uniform actions",
         "LCB": "width sqrt(0.15 log(2 S A N) / n)",
         "VI-LCB": "width 0.1 / (1 - discount) sqrt(log(2 S A N) / n), 200 sweeps, all data in each",
     },
@@ -352,6 +356,13 @@ PAPER = Paper(
         "The paper has no experiments; these are ours.",
         "Widths have small constants in place of the analysis's (sqrt(2000) for contexts and worlds), and VI-LCB uses "
         "all data in every sweep, so its lower values are not certain.",
-        "Transitions are drawn independently from the discounted frequencies of the policy that made them.",
+        "Transitions are drawn independently from the discounted frequencies of the policies that made them.",
+        "Not claimed, but in the table: with 200 transitions, of which few are the best policy's, VI-LCB loses more "
+        "than value iteration.",
+    ),
+    tried=(
+        "First the best and the worst action were mixed in every step of the policy that made the data. The most "
+        "frequent action was then the best one everywhere at 70 %, imitation lost exactly nothing, and the last claim, "
+        "that VI-LCB loses less, failed. Now the data are mixed of two policies' transitions; the test is the same.",
     ),
 )
