@@ -48,9 +48,12 @@ class DurableAgent:
         save_every: int = 50_000,
     ):
         self.folder, self.save_every = Path(folder), save_every
-        self.journal = Journal(self.folder / "journal.jsonl")
+        path = self.folder / "journal.jsonl"
+        begun = path.exists() and path.stat().st_size > 0
+        agent = None if begun else self._new(learner, spec, seed)  # refused before anything is written
+        self.journal = Journal(path)
         try:
-            self.agent = self._restored(learner, spec, seed) if self.journal.size else self._begun(learner, spec, seed)
+            self.agent = self._restored(learner, spec, seed) if agent is None else self._begin(agent)
         except BaseException:
             self.journal.close()
             raise
@@ -94,11 +97,13 @@ class DurableAgent:
         self.save()
         self.journal.close()
 
-    def _begun(self, learner: Learner | None, spec: BanditSpec | None, seed: int | None) -> Agent:
+    def _new(self, learner: Learner | None, spec: BanditSpec | None, seed: int | None) -> Agent:
         if learner is None or spec is None:
             raise UsageError(f"{self.folder} holds no journal yet: name a learner and its number of arms to begin one")
-        agent = Agent(learner, spec, seed or 0)
-        facts = {"learner": learner_to_json(learner), "spec": spec_to_json(spec), "seed": agent.seed}
+        return Agent(learner, spec, seed or 0)
+
+    def _begin(self, agent: Agent) -> Agent:
+        facts = {"learner": learner_to_json(agent.learner), "spec": spec_to_json(agent.spec), "seed": agent.seed}
         self.journal.append({"format": FORMAT, **facts})
         self.journal.flush()
         return agent

@@ -48,7 +48,7 @@ def make_learner(name: str, **fields: Any) -> Learner:
         UsageError: the learner or a field is unknown; the nearest names are offered.
     """
     kind = LEARNERS.get(name)
-    known = [field.name for field in dataclasses.fields(kind)]
+    known = {field.name: field.default for field in dataclasses.fields(kind)}
     return _make(name, kind, fields, known, f"`headstart bandit learners {name}` explains them.")
 
 
@@ -83,18 +83,20 @@ def split_text(text: str) -> tuple[str, dict[str, Any]]:
 
 def _make_named(registry: Registry, name: str, options: dict[str, Any]) -> Any:
     maker = registry.get(name)
-    known = list(inspect.signature(maker).parameters)
+    known = {parameter.name: parameter.default for parameter in inspect.signature(maker).parameters.values()}
     return _make(name, maker, options, known, f"{name} takes {', '.join(known)}.")
 
 
-def _make(name: str, maker: Any, options: dict[str, Any], known: list[str], advice: str) -> Any:
-    for option in options:
+def _make(name: str, maker: Any, options: dict[str, Any], known: dict[str, Any], advice: str) -> Any:
+    """Call ``maker``; ``known`` are its options and their defaults, text or numbers."""
+    for option, value in options.items():
         if option not in known:
             raise unknown(f"option of {name}", option, known, advice)
-    try:
-        return maker(**options)
-    except TypeError as error:
-        raise UsageError(f"{name} cannot be made from {options}: {error}") from error
+        text = isinstance(known[option], str)
+        if not isinstance(value, str if text else int | float | None):
+            kind = "text" if text else "a number, true, false or null"
+            raise UsageError(f"{option} of {name} must be {kind}; given {value!r}")
+    return maker(**options)
 
 
 def learner_to_json(learner: Learner) -> dict[str, Any]:
@@ -115,6 +117,4 @@ def learner_from_json(record: dict[str, Any]) -> Learner:
     name = fields.pop("name")
     if ":" in name:
         raise UsageError(f"the learner is {name}, which is not part of headstart; pass it along (learner=…)")
-    return make_learner(
-        name, **{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-    )
+    return make_learner(name, **fields)

@@ -64,6 +64,8 @@ class SimulateOptions:
     """Points of the curves to keep."""
     confidence: float = 0.95
     """Of the intervals, which are bootstrapped over seeds."""
+    figure: Path | None = None
+    """Also draw the curves: a name that ends in .svg or .png."""
     json: bool = False
     """Print the curves as JSON instead of a table."""
 
@@ -82,9 +84,11 @@ def _simulate(arguments: list[str]) -> int:
     name, fields = split_text(options.world)
     world = make_world(name, **fields)
     rows: dict[str, Any] = {}
+    drawn: dict[str, Any] = {}
     for text, learner in _learners(options.learners).items():
         curves = simulate(learner, world, options.horizon, options.seeds, options.points)
         estimate, low, high = stratified_bootstrap(curves.regret, mean, 2000, options.confidence)
+        drawn[text] = curves
         rows[text] = {
             "steps": curves.steps.tolist(),
             "regret": estimate.tolist(),
@@ -92,6 +96,8 @@ def _simulate(arguments: list[str]) -> int:
             "high": [None if value != value else value for value in high.tolist()],
             "reward": curves.reward.mean(0).tolist(),
         }
+    if options.figure is not None:
+        _draw(options.figure, options.world, drawn)
     if options.json:
         print(json.dumps({"world": options.world, "seeds": options.seeds, "learners": rows}, indent=2))
         return 0
@@ -109,6 +115,17 @@ def _simulate(arguments: list[str]) -> int:
         )
     Console().print(table)
     return 0
+
+
+def _draw(path: Path, world: str, drawn: dict[str, Any]) -> None:
+    from headstart.papers import figures
+
+    with figures.figure(path, title=f"Regret in {world}", width=6.0) as axes:
+        for index, (text, curves) in enumerate(drawn.items()):
+            figures.curve(axes, curves.steps, curves.regret, text, index)
+        axes.set_xlabel("steps")
+        axes.set_ylabel("regret")
+        axes.legend()
 
 
 @dataclass
