@@ -99,9 +99,8 @@ class DemoRegularizedRL:
             upper, policy[step] = soft_maximum(best, prior[step], temperature)
             lower, _ = soft_maximum(worst, prior[step], temperature)
             later = np.where(seen, (1 + 1 / horizon) * (next_state @ gap) + width.fast, left)
-            unknown = best - worst
-            gap = unknown.max(-1) ** 2 / (2 * temperature) + (policy[step] * later).sum(-1)
-            gap = np.minimum(left, gap)
+            unknown = np.where(prior[step] > 0, best - worst, -np.inf)
+            gap = np.minimum(left, unknown.max(-1) ** 2 / (2 * temperature) + (policy[step] * later).sum(-1))
             least_known[step] = greedy(unknown)
         explore = [policy]
         if self.deviate:

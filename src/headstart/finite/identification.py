@@ -14,7 +14,7 @@ from jaxtyping import Float
 from headstart.core.errors import UsageError
 from headstart.finite.drawing import draw_episodes
 from headstart.finite.episodes import Counts
-from headstart.finite.mdp import FiniteMDP
+from headstart.finite.mdp import FiniteMDP, Numbers
 
 Policy = Float[np.ndarray, "horizon states actions"]
 
@@ -93,7 +93,7 @@ class Width(NamedTuple):
 def bernstein(
     visits: Float[np.ndarray, "states actions"],
     frequencies: Float[np.ndarray, "states actions next"],
-    value: Float[np.ndarray, " next"],
+    value: Float[Numbers, " next"],
     largest: float,
     scaled_log: float,
 ) -> Width:

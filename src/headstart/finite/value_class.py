@@ -63,7 +63,7 @@ class ValueClass:
 
     def policy(self, index: int) -> Float[np.ndarray, "horizon states actions"]:
         """What is greedy for one candidate; ties go to the lowest action."""
-        return greedy(self.action_values[index])
+        return np.asarray(greedy(self.action_values[index]))
 
     def residuals(self, counts: Counts) -> Float[np.ndarray, "functions horizon states actions"]:
         """Mean temporal-difference error of each cell: ``f_h(s, a)`` minus the average of ``r + max f_{h+1}(s', .)``.

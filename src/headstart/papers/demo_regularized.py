@@ -91,7 +91,7 @@ def certify(world: FiniteMDP, size: Size, seed: int) -> dict[str, Any]:
 def imitate(world: FiniteMDP, size: Size, generator: np.random.Generator) -> list[float]:
     """Divergence of a random demonstrator from its imitation, by number of demonstrations."""
     values = backward_induction(world).action_values
-    _, demonstrator = soft_maximum(values, np.full(values.shape, 1 / world.actions), 0.1)
+    demonstrator = np.asarray(soft_maximum(values, np.full(values.shape, 1 / world.actions), 0.1)[1])
     divergences = []
     for number in size.cloned:
         clones = [

@@ -122,7 +122,7 @@ def recorded(
     """Frequencies in data of which a share ``mix`` is from the best policy and the rest from the one that always takes
     the worst action; either takes any action one time in fifty."""
     policies = (0.98 * greedy(values) + 0.02 / ACTIONS for values in (action_values, -action_values))
-    best, worst = (discounted_occupancy(world, policy) for policy in policies)
+    best, worst = (np.asarray(discounted_occupancy(world, policy)) for policy in policies)
     return mix * best + (1 - mix) * worst
 
 
@@ -342,8 +342,8 @@ PAPER = Paper(
         "contextual bandits": f"{CONTEXTS} contexts, worst case over 3 families of logs x {FULL.gaps} gaps from 0.01 "
         f"to 1, mean over {FULL.logs} logs each",
         "without context": f"2 arms, worst case over {FULL.gaps} gaps, mean over {FULL.bandit_logs} logs each",
-        "discounted worlds": f"{STATES} states, {ACTIONS} actions, discount {DISCOUNT}, {FULL.worlds} a seed; data of the "
-        "best policy, the rest of the worst, 2 % uniform actions",
+        "discounted worlds": f"{STATES} states, {ACTIONS} actions, discount {DISCOUNT}, {FULL.worlds} a seed; data "
+        "of the best policy, the rest of the worst, 2 % uniform actions",
         "LCB": "width sqrt(0.15 log(2 S A N) / n)",
         "VI-LCB": "width 0.1 / (1 - discount) sqrt(log(2 S A N) / n), 200 sweeps, all data in each",
     },
