@@ -24,6 +24,8 @@ _add("learning-to-relax", "Learning to Relax: Setting Solver Parameters Across a
 _add("groupwise", "Oracle Efficient Algorithms for Groupwise Regret")
 _add("learn-active", "Learning to Actively Learn: A Robust Approach")
 _add("sparse-misspecified", "Does Sparsity Help in Learning Misspecified Linear Bandits?")
+_add("pr-lsvi", "Making RL with Preference-based Feedback Efficient via Randomization")
+_add("cascading", "Cascading Reinforcement Learning")
 
 
 def target_of(name: str) -> str:
