@@ -27,7 +27,7 @@ def serve(durable: DurableAgent, port: int, announce: Callable[[str], None] = pr
     try:
         import uvicorn
     except ImportError as error:
-        raise UsageError("serving needs uvicorn and httptools: pip install 'headstart[serve]'") from error
+        raise UsageError("serving needs uvicorn, httptools and uvloop: pip install 'headstart[serve]'") from error
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
