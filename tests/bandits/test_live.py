@@ -13,7 +13,6 @@ from headstart.bandits.lin_thompson import LinThompson
 from headstart.bandits.lin_ucb import LinUCB
 from headstart.bandits.live import Agent, RewardedBeforeError, UnknownDecisionError
 from headstart.bandits.posterior_sampling import PosteriorSampling
-from headstart.bandits.thompson import BetaThompson
 from headstart.bandits.ucb import UCB
 from headstart.core.checkpoint import save_tree
 from headstart.core.errors import CheckpointError, UsageError
@@ -52,7 +51,7 @@ def test_an_agent_goes_on_from_its_file_as_if_nothing_had_happened(learner, tmp_
 
 
 def test_an_agent_learns() -> None:
-    agent = Agent(BetaThompson(), BanditSpec(4))
+    agent = Agent(UCB(scale=0.3), BanditSpec(4))
     arms = []
     for _ in range(300):
         decision = agent.choose()

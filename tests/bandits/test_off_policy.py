@@ -63,7 +63,7 @@ def linear_log(rows: int, seed: int = 0, arms: int = 3) -> tuple[Log, np.ndarray
     actions = random.integers(0, arms, rows)
     rewards = (random.uniform(size=rows) < means[np.arange(rows), actions]).astype(float)
     policy = np.where(means == means.max(1, keepdims=True), 0.8, 0.1)
-    truth = 0.5 + 0.2 * (policy * ((means - 0.5) / 0.2)).sum(1).mean()
+    truth = (policy * means).sum(1).mean()
     return Log.of(actions, rewards, np.full(rows, 1 / arms), contexts), policy, float(truth)
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from headstart.bandits.bandit import BanditSpec, Choice, Context, Learner
@@ -54,8 +54,8 @@ class RewardedBeforeError(UsageError):
 
 
 @partial(jax.jit, static_argnums=0)
-def _choose(learner: Learner, state: Any, context: Context, key: PRNGKeyArray, number: Int[Array, ""]) -> Choice:
-    return learner.choose(state, context, jax.random.fold_in(key, number))
+def _choose(learner: Learner, state: Any, context: Context, seed: Int[Array, ""], number: Int[Array, ""]) -> Choice:
+    return learner.choose(state, context, jax.random.fold_in(jax.random.key(seed), number))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -77,13 +77,14 @@ class Agent:
             recognise one that is sent again.
 
     Raises:
-        UsageError: a learner that cannot work with such a bandit.
+        UsageError: a learner that cannot work with such a bandit, or a seed that is not a 32-bit number.
     """
 
     def __init__(self, learner: Learner, spec: BanditSpec, seed: int = 0, pending_limit: int = 100_000):
         self.learner, self.spec, self.seed, self.pending_limit = learner, spec, seed, pending_limit
-        self.key = jax.random.key(seed)
-        self.state = learner.init(spec, jax.random.fold_in(self.key, 2**31 - 1))
+        if not 0 <= seed < 2**32:
+            raise UsageError(f"seed must lie within 0 and 2^32 - 1; given {seed}")
+        self.state = learner.init(spec, jax.random.fold_in(jax.random.key(seed), 2**31 - 1))
         self.decisions = 0
         self.observations = 0
         self.total_reward = 0.0
@@ -101,7 +102,7 @@ class Agent:
             UsageError: a context of another shape, or numbers that are not finite.
         """
         seen = self.checked_context(context)
-        action, propensity = _choose(self.learner, self.state, seen, self.key, np.uint32(self.decisions))
+        action, propensity = _choose(self.learner, self.state, seen, np.uint32(self.seed), np.uint32(self.decisions))
         decision = Decision(self.decisions, int(action), float(propensity))
         self.restore_choice(decision, seen)
         return decision
@@ -178,7 +179,7 @@ class Agent:
     def warm_up(self) -> None:
         """Compile what ``choose`` and ``observe`` run, so that the first decision is as quick as any."""
         context = np.zeros(self.spec.context_shape, np.float32)
-        choice = _choose(self.learner, self.state, context, self.key, np.uint32(0))
+        choice = _choose(self.learner, self.state, context, np.uint32(self.seed), np.uint32(0))
         pending = Pending(context, int(choice.action), float(choice.propensity))
         jax.block_until_ready(_observe(self.learner, self.state, pending, np.float32(0)))
 

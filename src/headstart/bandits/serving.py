@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable
 
@@ -32,12 +31,10 @@ def serve(durable: DurableAgent, port: int, announce: Callable[[str], None] = pr
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listening.close()
         durable.close()
-        raise UsageError(
-            f"cannot listen on port {port}: {os.strerror(error.errno or 0)}; give another (0: any)"
-        ) from error
+        raise UsageError(f"cannot listen on port {port}: {error}; give another (0: any that is free)") from error
     listening.listen(512)
     durable.agent.warm_up()
     announce(f"http://{HOST}:{listening.getsockname()[1]}")
