@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -94,6 +95,22 @@ def compare(sides: Sequence[Side], repetitions: int, threads: Sequence[str] = ("
     return {"sides": list(outcome.values()), "load_average": loads}
 
 
+def arguments(description: str | None, comparisons: Sequence[str], window: str) -> argparse.Namespace:
+    """What the speed comparisons take on the command line.
+
+    Args:
+        description: of the module.
+        comparisons: titles that ``--only`` accepts.
+        window: what the option of that name counts.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--window", type=int, default=500, help=window)
+    parser.add_argument("--threads", nargs="+", choices=list(THREADS), default=list(THREADS))
+    parser.add_argument("--only", nargs="+", choices=comparisons, default=comparisons, help="the others are kept")
+    return parser.parse_args()
+
+
 def best(side: dict[str, Any]) -> tuple[str, list[float]]:
     """The setting of threads at which a side is fastest, and its rates there."""
     return max(side["rates"].items(), key=lambda item: statistics.median(item[1]))
@@ -120,9 +137,11 @@ def machine() -> dict[str, Any]:
 
 
 def record(name: str, numbers: dict[str, Any]) -> Path:
-    """Write ``results/NAME.json``, with the machine and the date."""
+    """Write ``results/NAME.json``, with the machine and the date; comparisons that were not measured again are kept."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
+    if path.exists() and "comparisons" in numbers:
+        numbers = numbers | {"comparisons": json.loads(path.read_text())["comparisons"] | numbers["comparisons"]}
     facts = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "machine": machine()}
     path.write_text(json.dumps(facts | numbers, indent=1) + "\n")
     print(f"wrote {path.relative_to(ROOT)}")

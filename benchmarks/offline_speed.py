@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-
-from benchmarks.measure import THREADS, Side, compare, record
+from benchmarks.measure import Side, arguments, compare, record
 
 TASK = {"rows": 100_000}
 FEW = {"gradient_actions": 4}
@@ -18,6 +16,7 @@ PAIRS = {
     "CQL, adapted weight, gradient through 4 drawn actions": ("cql", LAGRANGE | FEW, {}),
 }
 """By title: the method, and what is set beyond the task, in headstart and in d3rlpy."""
+FOUR_SEEDS = "IQL, four seeds"
 
 
 def pair(method: str, ours: dict, theirs: dict, window: int, windows: int) -> list[Side]:
@@ -41,19 +40,17 @@ def four_seeds(window: int) -> list[Side]:
 
 def main() -> None:
     """Measure and record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--window", type=int, default=500, help="updates in one measurement (CQL: a tenth)")
-    parser.add_argument("--threads", nargs="+", choices=list(THREADS), default=list(THREADS))
-    repetitions, window, threads = vars(parser.parse_args()).values()
-
+    options = arguments(__doc__, [*PAIRS, FOUR_SEEDS], "updates in one measurement (CQL: a tenth)")
     numbers = {}
-    for title, (method, ours, theirs) in PAIRS.items():
+    for title in options.only:
         print(title)
-        shorter = window // 10 if method == "cql" else window
-        numbers[title] = compare(pair(method, ours, theirs, shorter, 4), repetitions, threads)
-    print("IQL, four seeds")
-    numbers["IQL, four seeds"] = compare(four_seeds(window), repetitions, threads)
+        if title == FOUR_SEEDS:
+            sides = four_seeds(options.window)
+        else:
+            method, ours, theirs = PAIRS[title]
+            shorter = options.window // 10 if method == "cql" else options.window
+            sides = pair(method, ours, theirs, shorter, 4)
+        numbers[title] = compare(sides, options.repetitions, options.threads)
     record("offline_speed", {"unit": "updates/s", "comparisons": numbers})
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-
-from benchmarks.measure import THREADS, Side, compare, record
+from benchmarks.measure import Side, arguments, compare, record
 
 WORLD = "HalfCheetah-v5"
+ONE, MANY = "SAC, one update a step", "twenty updates a step"
 
 
 def sac(window: int) -> list[Side]:
@@ -56,18 +55,13 @@ def many_updates(window: int) -> list[Side]:
 
 def main() -> None:
     """Measure and record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=5, help="many updates: half as often")
-    parser.add_argument("--window", type=int, default=500, help="steps in one measurement (many updates: a fifth)")
-    parser.add_argument("--threads", nargs="+", choices=list(THREADS), default=list(THREADS))
-    repetitions, window, threads = vars(parser.parse_args()).values()
-
-    print("SAC, one update a step")
-    one = compare(sac(window), repetitions, threads)
-    print("Twenty updates a step")
-    twenty = compare(many_updates(window // 5), max(1, repetitions // 2), threads)
-    comparisons = {"SAC, one update a step": one, "twenty updates a step": twenty}
-    record("online_speed", {"unit": "steps/s", "comparisons": comparisons})
+    options = arguments(__doc__, [ONE, MANY], "steps in one measurement (many updates: a fifth)")
+    numbers = {}
+    for title in options.only:
+        print(title)
+        sides = sac(options.window) if title == ONE else many_updates(options.window // 5)
+        numbers[title] = compare(sides, options.repetitions, options.threads)
+    record("online_speed", {"unit": "steps/s", "comparisons": numbers})
 
 
 if __name__ == "__main__":

@@ -24,15 +24,20 @@ NOTES = {
     "offline_speed": """Same synthetic transitions (17 observations, 6 actions, 100 000 rows), batch 256, two hidden
 layers of 256, two critics, Adam. TD3+BC updates its policy every second time. CQL samples ten actions of each kind; the
 weight of its penalty is fixed, or adapted as d3rlpy does by default, at the cost of one more evaluation there.
-`gradient_actions=4` draws the actions that the penalty's gradient passes through: the same gradient on average. d3rlpy runs its own `fit` without progress bar or logger;
-its `compile_graph` has an effect on CUDA devices only. headstart runs `train`, its record on disk included. Four seeds
-are processes side by side for headstart (start-up and compilation subtracted), and runs in turn for d3rlpy.""",
+`gradient_actions=4` draws the actions that the penalty's gradient passes through: the same gradient on average.
+d3rlpy runs its own `fit` without progress bar or logger; its `compile_graph` has an effect on CUDA devices only. headstart runs
+`train`, its record on disk included. Four seeds are processes side by side for headstart (start-up and compilation
+subtracted), and runs in turn for d3rlpy.""",
     "online_speed": """HalfCheetah-v5, one world, batch 256, two hidden layers of 256, one update a step after random
 warm-up. With twenty updates a step, every side updates its policy once a step; headstart draws half of each batch from
 recorded data. SBX's nearest to RLPD is its SAC with ten layer-normalised critics; DroQ and CrossQ are what it offers
 for the same purpose, with the networks that it gives them.""",
     "startup": "From the start of the command to its end.",
 }
+
+
+COLUMNS = {"default": ["default threads, {unit}"], "one": ["one thread, {unit}", "per processor second"]}
+"""The columns of a setting of threads."""
 
 
 def rate(values: list[float]) -> str:
@@ -43,16 +48,21 @@ def rate(values: list[float]) -> str:
 def comparison(title: str, numbers: dict[str, Any], unit: str) -> list[str]:
     """The table of one comparison; ratios are the first side's to each of the others."""
     ours, *others = numbers["sides"]
-    lines = [
-        f"### {title}",
+    settings = [key for key in ("default", "one") if ours["rates"].get(key)]
+    header = [
         "",
-        f"| | default threads, {unit} | one thread, {unit} | per processor second | memory, MiB | headstart's ratio |",
-        "| --- | --- | --- | --- | --- | --- |",
+        *(name.format(unit=unit) for key in settings for name in COLUMNS[key]),
+        "memory, MiB",
+        "headstart's ratio",
     ]
+    lines = [f"### {title}", "", f"| {' | '.join(header)} |", "| --- " * len(header) + "|"]
     for side in [ours, *others]:
-        rates = [rate(side["rates"][key]) if side["rates"].get(key) else "" for key in ("default", "one")]
-        processor = statistics.median(side["processor_rates"]["one"]) if side["processor_rates"].get("one") else None
-        cells = [side["name"], *rates, f"{processor:,.4g}" if processor else "", f"{side['peak_memory_mib']:,}"]
+        cells = [side["name"]]
+        for key in settings:
+            cells.append(rate(side["rates"][key]))
+            if key == "one":
+                cells.append(f"{statistics.median(side['processor_rates'][key]):,.4g}")
+        cells.append(f"{side['peak_memory_mib']:,}")
         quotient = "" if side is ours else f"**{rate(ratios(ours, side))}×** (against “{best(side)[0]}”)"
         lines.append(f"| {' | '.join([*cells, quotient])} |")
     return [*lines, "", f"Load average before each repetition: {', '.join(map(str, numbers['load_average']))}.", ""]

@@ -14,7 +14,7 @@ dataset = d3rlpy.dataset.MDPDataset(
     data["observations"], data["actions"], data["rewards"], data["terminations"], data["truncations"]
 )
 
-# Two critics, hidden 256x256, batch 256 and Adam are d3rlpy's defaults for all three, and 10 actions of each kind CQL's.
+# Two critics, hidden 256x256, batch 256 and Adam are d3rlpy's defaults for all three; 10 actions of each kind for CQL.
 common = {"batch_size": 256, "compile_graph": task.get("compile", False)} | task.get("options", {})
 configurations = {
     "iql": lambda: d3rlpy.algos.IQLConfig(**common),
