@@ -25,9 +25,9 @@ NOTES = {
 layers of 256, two critics, Adam. TD3+BC updates its policy every second time. CQL samples ten actions of each kind; the
 weight of its penalty is fixed, or adapted as d3rlpy does by default, at the cost of one more evaluation there.
 `gradient_actions=4` draws the actions that the penalty's gradient passes through: the same gradient on average.
-d3rlpy runs its own `fit` without progress bar or logger; its `compile_graph` has an effect on CUDA devices only. headstart runs
-`train`, its record on disk included. Four seeds are processes side by side for headstart (start-up and compilation
-subtracted), and runs in turn for d3rlpy.""",
+d3rlpy runs its own `fit` without progress bar or logger; its `compile_graph` has an effect on CUDA devices only.
+headstart runs `train`, its record on disk included. Four seeds are processes side by side for headstart (start-up and
+compilation subtracted), and runs in turn for d3rlpy.""",
     "online_speed": """HalfCheetah-v5, one world, batch 256, two hidden layers of 256, one update a step after random
 warm-up. With twenty updates a step, every side updates its policy once a step; headstart draws half of each batch from
 recorded data. SBX's nearest to RLPD is its SAC with ten layer-normalised critics; DroQ and CrossQ are what it offers
