@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from headstart.bandits.misspecified import Features, Found, MisspecifiedLinearBandit, against_least_squares, needle
 from headstart.bandits.optimal_design import LeastSquaresSearch
@@ -21,7 +23,8 @@ from headstart.papers.slopes import log_log_slope
 
 ACTIONS, SPARSITY, EPSILON = 3000, 2, 0.03
 DIMENSIONS, FLOOR = (8, 16, 32, 64, 128, 256), 0.1
-DENSE, SPARSE = ("least squares",), ("omp", "lasso")
+DENSE = ("least squares",)
+SPARSE: tuple[Literal["omp", "lasso"], ...] = ("omp", "lasso")
 STEP, NET_DIMENSIONS = 0.09, (8, 16, 32)
 GROWTH_ACTIONS, GROWTH_DIMENSIONS = 20_000, {1: (4, 8, 16, 32), 2: (4, 8, 16)}
 SPARSITIES, COHERENCE, NEEDLES = (16, 36, 64, 100), 0.5, 5
@@ -48,12 +51,13 @@ def run(seed: int, quick: bool) -> Result:
 
 
 def world(
-    generator: np.random.Generator, actions: int, dimension: int, weights: Sequence[float]
+    generator: np.random.Generator, actions: int, dimension: int, weights: ArrayLike
 ) -> tuple[Features, np.ndarray]:
     """Uniform features, and a parameter with the given weights in random places and of random sign."""
+    weights = np.asarray(weights, np.float64)
     parameter = np.zeros(dimension)
-    places = generator.choice(dimension, len(weights), replace=False)
-    parameter[places] = generator.choice([-1.0, 1.0], len(weights)) * weights
+    places = generator.choice(dimension, weights.size, replace=False)
+    parameter[places] = generator.choice([-1.0, 1.0], weights.size) * weights
     return generator.uniform(-1, 1, (actions, dimension)), parameter
 
 
@@ -123,7 +127,7 @@ def _until_found(name: str, bandit: MisspecifiedLinearBandit, sparsity: int, gen
     return len(features)
 
 
-def _fit(name: str, features: Features, query, sparsity: int, actions: np.ndarray) -> Found:
+def _fit(name: Any, features: Features, query, sparsity: int, actions: np.ndarray) -> Found:
     if name == "least squares":
         return LeastSquaresSearch(COHERENCE).search(features, query, actions)
     # Only 1 / sqrt(features) of a weight shows in each reward, so the penalty is small.
