@@ -12,6 +12,7 @@ from headstart.bandits.bandit import BanditSpec
 from headstart.bandits.lin_thompson import LinThompson
 from headstart.bandits.lin_ucb import LinUCB
 from headstart.bandits.live import Agent, RewardedBeforeError, UnknownDecisionError
+from headstart.bandits.log import Log
 from headstart.bandits.posterior_sampling import PosteriorSampling
 from headstart.bandits.ucb import UCB
 from headstart.core.checkpoint import save_tree
@@ -58,6 +59,16 @@ def test_an_agent_learns() -> None:
         arms.append(decision.action)
         agent.observe(decision.number, float(decision.action == 2))
     assert np.mean(np.array(arms[100:]) == 2) > 0.9
+
+
+def test_an_agent_learns_from_what_others_logged() -> None:
+    log = Log.of([0, 1, 1, 2], [0.0, 1.0, 0.5, 0.0], [1 / 3] * 4)
+    agent = Agent(UCB(), BanditSpec(3))
+    agent.learn_from(log)
+    assert agent.state.sums.count.tolist() == [1, 2, 1]
+    assert agent.state.sums.total.tolist() == [0, 1.5, 0]
+    with pytest.raises(UsageError, match="arms=4"):
+        Agent(UCB(), BanditSpec(4)).learn_from(log)
 
 
 def test_a_reward_sent_again_is_counted_once() -> None:

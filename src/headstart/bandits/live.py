@@ -15,7 +15,9 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike
 
 from headstart.bandits.bandit import BanditSpec, Choice, Context, Learner
+from headstart.bandits.log import Log
 from headstart.bandits.registry import learner_from_json, learner_to_json
+from headstart.bandits.replay import absorb
 from headstart.bandits.worlds import warn_about_norms
 from headstart.core.checkpoint import load_tree, read_metadata, save_tree
 from headstart.core.errors import CheckpointError, UsageError
@@ -135,6 +137,18 @@ class Agent:
         if len(self.rewarded) > self.pending_limit:
             self.rewarded.popitem(last=False)
         return True
+
+    def learn_from(self, log: Log) -> None:
+        """Learn from feedback that something else logged, before or between decisions of one's own.
+
+        Raises:
+            UsageError: the log has other arms, features or bounds of rewards.
+        """
+        if log.spec != self.spec:
+            raise UsageError(
+                f"the log is of {log.spec}, the agent of {self.spec}; give the log the same arms and bounds"
+            )
+        self.state = absorb(self.learner, self.state, log)
 
     def checked_context(self, context: ArrayLike | None) -> Float[np.ndarray, "arms features"]:
         """A context as 32-bit numbers of the right shape; errors as in ``choose``."""

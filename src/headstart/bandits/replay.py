@@ -27,22 +27,40 @@ def replay(learner: Learner, log: Log, seed: int = 0) -> Float[np.ndarray, "rows
     Raises:
         UsageError: the learner cannot work with such a bandit.
     """
+    return np.asarray(_replay(learner, log.spec, jax.random.key(seed), *_columns(log)), np.float64)
+
+
+def absorb(learner: Learner, state: Any, log: Log) -> Any:
+    """The learner's state after the rewards of all rows, in their order; it is told the logged propensity."""
+    return _absorb(learner, log.spec, state, *_columns(log))
+
+
+def _columns(log: Log) -> list[Array]:
     if log.spec.features:
         warn_about_norms(log.contexts)
     columns = (log.contexts, log.actions, log.rewards.astype(np.float32), log.propensities.astype(np.float32))
-    return np.asarray(_replay(learner, log.spec, jax.random.key(seed), *map(jnp.asarray, columns)), np.float64)
+    return [jnp.asarray(column) for column in columns]
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _replay(learner, spec: BanditSpec, key: PRNGKeyArray, contexts, actions, rewards, propensities):
+def _absorb(learner: Learner, spec: BanditSpec, state: Any, *columns: Array) -> Any:
     def row(state, logged):
-        number, context, action, reward, propensity = logged
+        context, *rest = logged
+        return learner.observe(state, jnp.broadcast_to(context, spec.context_shape), *rest), None
+
+    return jax.lax.scan(row, state, columns)[0]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _replay(learner: Learner, spec: BanditSpec, key: PRNGKeyArray, *columns: Array) -> Float[Array, "rows arms"]:
+    def row(state, logged):
+        number, context, *rest = logged
         context = jnp.broadcast_to(context, spec.context_shape)
         probabilities = stated_or_counted(learner, state, context, jax.random.fold_in(key, number))
-        return learner.observe(state, context, action, reward, propensity), probabilities
+        return learner.observe(state, context, *rest), probabilities
 
     state = learner.init(spec, jax.random.fold_in(key, 2**31 - 1))
-    return jax.lax.scan(row, state, (jnp.arange(len(actions)), contexts, actions, rewards, propensities))[1]
+    return jax.lax.scan(row, state, (jnp.arange(len(columns[0])), *columns))[1]
 
 
 def stated_or_counted(learner: Learner, state: Any, context: Context, key: PRNGKeyArray) -> Float[Array, " arms"]:
