@@ -126,13 +126,9 @@ class FiniteMDP(eqx.Module):
         self, step: int | Int[Array, ""], state: Int[Array, ""], action: Int[Array, ""], key: PRNGKeyArray
     ) -> tuple[Int[Array, ""], Float[Array, ""]]:
         """The next state and the reward of an action at a step counted from 0. Jittable."""
-        index = 0 if self.stationary else step
-        next_key, reward_key = jax.random.split(key)
-        following = draw(next_key, jnp.asarray(self.transition)[index, state, action])
-        mean = jnp.asarray(self.reward, jnp.float32)[index, state, action]
-        if self.reward_noise == "none":
-            return following, mean
-        return following, (jax.random.uniform(reward_key) < mean).astype(jnp.float32)
+        where = (0 if self.stationary else step, state, action)
+        cumulative = jnp.cumsum(jnp.asarray(self.transition)[where])
+        return outcome(cumulative, jnp.asarray(self.reward)[where], self.reward_noise, key)
 
 
 class DiscountedMDP(eqx.Module):
@@ -180,10 +176,24 @@ class DiscountedMDP(eqx.Module):
         return self.transition.shape[1]
 
 
+def outcome(
+    cumulative: Float[Array, " next"], mean: Float[Array, ""], reward_noise: RewardNoise, key: PRNGKeyArray
+) -> tuple[Int[Array, ""], Float[Array, ""]]:
+    """A next state and a reward, given the cumulative probabilities of the one and the mean of the other. Jittable."""
+    of_state, of_reward = jax.random.uniform(key, (2,))
+    if reward_noise == "none":
+        return index_at(cumulative, of_state), mean.astype(jnp.float32)
+    return index_at(cumulative, of_state), (of_reward < mean).astype(jnp.float32)
+
+
 def draw(key: PRNGKeyArray, probabilities: Float[Array, " n"]) -> Int[Array, ""]:
-    """An index drawn with the given probabilities; one of probability zero never is. Jittable."""
-    cumulative = jnp.cumsum(probabilities)
-    return jnp.sum(cumulative <= jax.random.uniform(key) * cumulative[-1]).astype(jnp.int32)
+    """An index drawn with the given probabilities. Jittable."""
+    return index_at(jnp.cumsum(probabilities), jax.random.uniform(key))
+
+
+def index_at(cumulative: Float[Array, " n"], uniform: Float[Array, ""]) -> Int[Array, ""]:
+    """The index whose share of [0, 1) holds a number; one of probability zero has none. Jittable."""
+    return jnp.sum(cumulative <= uniform * cumulative[-1]).astype(jnp.int32)
 
 
 def save_world(path: Path | str, world: FiniteMDP | DiscountedMDP) -> None:

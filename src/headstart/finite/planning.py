@@ -1,13 +1,13 @@
 """Exact planning: optimal values and policies, values and occupancies of a policy.
 
 A policy is an array of probabilities, ``[horizon, states, actions]`` in an episodic world and ``[states, actions]`` in
-a discounted one. Arrays of NumPy are planned with in double precision, arrays of JAX compile (loops over the steps of
-an episode are unrolled).
+a discounted one. Arrays of NumPy are planned with in double precision; arrays of JAX compile.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -34,15 +34,13 @@ class Solution(NamedTuple):
 
 def backward_induction(mdp: FiniteMDP) -> Solution:
     """Optimal values and a deterministic optimal policy; ties go to the lowest action."""
-    xp = _namespace(mdp.transition, mdp.reward)
-    values, action_values, policy = [xp.zeros(mdp.states)], [], []
-    for step in reversed(range(mdp.horizon)):
-        transition, reward = mdp.at(step)
-        quality = reward + transition @ values[0]
-        action_values.insert(0, quality)
-        values.insert(0, quality.max(-1))
-        policy.insert(0, greedy(quality))
-    return Solution(xp.stack(values), xp.stack(action_values), xp.stack(policy))
+
+    def one_step(values: Any, transition: Any, reward: Any) -> Any:
+        quality = reward + transition @ values
+        return quality.max(-1), quality
+
+    values, action_values = from_the_end(mdp, one_step)
+    return Solution(values, action_values, greedy(action_values))
 
 
 def soft_backward_induction(
@@ -54,26 +52,56 @@ def soft_backward_induction(
     temperature)``, and the policy is proportional to ``prior exp(Q / temperature)``: actions that the prior never takes
     are never taken. The values include the costs.
     """
-    xp = _namespace(mdp.transition, mdp.reward, prior)
-    values, action_values, policy = [xp.zeros(mdp.states)], [], []
-    for step in reversed(range(mdp.horizon)):
-        transition, reward = mdp.at(step)
-        quality = reward + transition @ values[0]
-        soft, chosen = soft_maximum(quality, prior[step], temperature)
-        action_values.insert(0, quality)
-        values.insert(0, soft)
-        policy.insert(0, chosen)
-    return Solution(xp.stack(values), xp.stack(action_values), xp.stack(policy))
+
+    def one_step(values: Any, transition: Any, reward: Any, prior: Any) -> Any:
+        quality = reward + transition @ values
+        value, policy = soft_maximum(quality, prior, temperature)
+        return value, (quality, policy)
+
+    values, (action_values, policy) = from_the_end(mdp, one_step, prior)
+    return Solution(values, action_values, policy)
 
 
 def evaluate_policy(mdp: FiniteMDP, policy: Float[Numbers, "horizon states actions"]) -> Float[Numbers, "steps states"]:
     """Expected reward from each step and state to the end, ``[horizon + 1, states]``; the last row is 0."""
-    xp = _namespace(mdp.transition, mdp.reward, policy)
-    values = [xp.zeros(mdp.states)]
-    for step in reversed(range(mdp.horizon)):
-        transition, reward = mdp.at(step)
-        values.insert(0, (policy[step] * (reward + transition @ values[0])).sum(-1))
-    return xp.stack(values)
+
+    def one_step(values: Any, transition: Any, reward: Any, policy: Any) -> Any:
+        return (policy * (reward + transition @ values)).sum(-1), None
+
+    return from_the_end(mdp, one_step, policy)[0]
+
+
+def from_the_end(mdp: FiniteMDP, one_step: Callable[..., Any], *inputs: Numbers) -> tuple[Numbers, Any]:
+    """Work through an episode backwards: the loop that every planner of episodic worlds shares.
+
+    Args:
+        mdp: the world.
+        one_step: from the next step's values ``[states]``, and this step's transition, reward and inputs, to this
+            step's values and whatever else is wanted.
+        inputs: arrays with a leading axis of ``horizon``.
+
+    Returns:
+        Values ``[horizon + 1, states]``, the last row 0; and what else each step returned, stacked from first to last.
+    """
+    if _namespace(mdp.transition, mdp.reward, *inputs) is np:
+        values, extras = [np.zeros(mdp.states)], []
+        for step in reversed(range(mdp.horizon)):
+            value, extra = one_step(values[-1], *mdp.at(step), *(part[step] for part in inputs))
+            values.append(value)
+            extras.append(extra)
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *extras[::-1])
+        return np.stack(values[::-1]), stacked
+
+    def body(values: Any, parts: Any) -> Any:
+        dynamics, inputs = parts
+        value, extra = one_step(values, *(dynamics or mdp.at(0)), *inputs)
+        return value, (value, extra)
+
+    dynamics = None if mdp.stationary else (jnp.asarray(mdp.transition), jnp.asarray(mdp.reward))
+    last = jnp.zeros(mdp.states)
+    parts = (dynamics, tuple(map(jnp.asarray, inputs)))
+    _, (values, extras) = jax.lax.scan(body, last, parts, length=mdp.horizon, reverse=True)
+    return jnp.concatenate([values, last[None]]), extras
 
 
 def value_of(mdp: FiniteMDP, policy: Float[Numbers, "horizon states actions"]) -> Any:

@@ -6,7 +6,7 @@ import abc
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from headstart.core.errors import UsageError
-from headstart.finite.mdp import FiniteMDP, FiniteSpec
+from headstart.finite.mdp import FiniteMDP, FiniteSpec, outcome
 from headstart.finite.planning import backward_induction, value_of
 
 State = Any  # a pytree of arrays; each learner has its own
@@ -102,7 +102,7 @@ def simulate(
     for name, count in (("episodes", episodes), ("seeds", len(chosen)), ("points", points), ("threads", threads)):
         if count < 1:
             raise UsageError(f"{name} is {count}; it needs to be at least 1")
-    program = _program(learner, world.spec, world.reward_noise, int(episodes))
+    program = _program(learner, world.spec, int(episodes))
     on_device = jax.tree.map(jnp.asarray, world)
     parts = [np.asarray(part) for part in np.array_split(chosen, min(threads, len(chosen)))]
     with ThreadPoolExecutor(len(parts)) as pool:
@@ -117,19 +117,22 @@ def simulate(
 
 
 @lru_cache(maxsize=64)
-def _program(learner: Learner, spec: FiniteSpec, reward_noise: str, episodes: int) -> Any:
+def _program(learner: Learner, spec: FiniteSpec, episodes: int) -> Any:
     """The compiled map from (world, seeds) to final states, policies' values and episodes' returns."""
 
-    def one_episode(world: FiniteMDP, state: State, key: PRNGKeyArray) -> Any:
-        begin_key, reset_key, steps_key = jax.random.split(key, 3)
+    def one_episode(world: FiniteMDP, cumulative: Any, state: State, key: PRNGKeyArray) -> Any:
+        begin_key, reset_key, choices_key, outcomes_key = jax.random.split(key, 4)
         state = learner.begin(state, begin_key)
         value = value_of(world, learner.policy(state))
 
         def one_step(carry: Any, step: Int[Array, ""]) -> Any:
             state, observation = carry
-            choose_key, world_key = jax.random.split(jax.random.fold_in(steps_key, step))
-            action = learner.choose(state, step, observation, choose_key)
-            following, reward = world.step(step, observation, action, world_key)
+            where = (0 if spec.stationary else step, observation)
+            action = learner.choose(state, step, observation, jax.random.fold_in(choices_key, step))
+            outcome_key = jax.random.fold_in(outcomes_key, step)
+            following, reward = outcome(
+                cumulative[(*where, action)], world.reward[(*where, action)], world.reward_noise, outcome_key
+            )
             return (learner.observe(state, step, observation, action, reward, following), following), reward
 
         (state, _), rewards = jax.lax.scan(one_step, (state, world.reset(reset_key)), jnp.arange(spec.horizon))
@@ -137,7 +140,9 @@ def _program(learner: Learner, spec: FiniteSpec, reward_noise: str, episodes: in
 
     def one_seed(world: FiniteMDP, seed: Int[Array, ""]) -> Any:
         keys = jax.random.split(jax.random.key(seed), episodes)
-        state, (values, returns) = jax.lax.scan(lambda s, k: one_episode(world, s, k), learner.init(spec), keys)
+        cumulative = jnp.cumsum(world.transition, axis=-1)  # once, not at every step: sums are slow in small pieces
+        play = partial(one_episode, world, cumulative)
+        state, (values, returns) = jax.lax.scan(play, learner.init(spec), keys)
         return state, values, returns
 
     return jax.jit(jax.vmap(one_seed, (None, 0)))
