@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from benchmarks import tables
+from headstart.papers.page import page as evidence_page
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "headstart"
@@ -136,3 +137,7 @@ def test_commands_that_the_documentation_shows_exist(page: Path) -> None:
 
 def test_benchmark_page_says_what_was_recorded() -> None:
     assert (ROOT / "benchmarks" / "README.md").read_text() == tables.page()
+
+
+def test_evidence_page_says_what_was_recorded() -> None:
+    assert (ROOT / "evidence" / "README.md").read_text() == evidence_page()

@@ -23,7 +23,7 @@ def fake(monkeypatch, tmp_path):
     monkeypatch.setattr(evidence, "evidence_folder", lambda: tmp_path / "evidence")
     papers = registry.Registry("paper")
     papers.add("fake-paper", "fake_paper:PAPER", "Coins")
-    for place in ("headstart.papers.registry", "headstart.papers.proving"):
+    for place in ("headstart.papers.registry", "headstart.papers.proving", "headstart.papers.page"):
         monkeypatch.setattr(f"{place}.PAPERS", papers)
     return tmp_path / "log"
 
@@ -46,6 +46,10 @@ def test_a_full_run_records_every_number_and_a_claim_that_fails(fake, tmp_path, 
     assert record["packages"]["numpy"]
     assert "host" not in record["machine"]
     assert "<svg" in (tmp_path / "evidence" / "fake-paper.svg").read_text()[:500]
+    page = (tmp_path / "evidence" / "README.md").read_text()
+    assert "| [fake-paper](#fake-paper) | 1 of 2 | Coins |" in page
+    assert "**fails**" in page
+    assert "(fake-paper.svg)" in page
     assert main(["papers", "list"]) == 0
     assert "fails (1 of 2 claims hold)" in capsys.readouterr().out
     assert main(["papers", "show", "fake-paper"]) == 0

@@ -145,7 +145,9 @@ def _draw(arguments: Sequence[str]) -> int:
 
 
 def _verdict(holds: bool, numbers: Mapping[str, float]) -> str:
-    text = ", ".join(f"{name} {_cell(value)}" for name, value in numbers.items())
+    from headstart.papers.page import number
+
+    text = ", ".join(f"{name} {number(value)}" for name, value in numbers.items())
     word = "holds" if holds else "fails"
     if sys.stdout.isatty():
         word = f"\033[{32 if holds else 31};1m{word}\033[0m"
@@ -156,8 +158,10 @@ def format_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows with the same keys as lines of text, numbers aligned to the right."""
     if not rows:
         return ""
+    from headstart.papers.page import number
+
     names = list(rows[0])
-    cells = [[_cell(row[name]) for name in names] for row in rows]
+    cells = [[number(row[name]) for name in names] for row in rows]
     widths = [max(len(name), *(len(line[i]) for line in cells)) for i, name in enumerate(names)]
     right = [isinstance(rows[0][name], int | float) for name in names]
     lines = [names, ["-" * width for width in widths], *cells]
@@ -165,9 +169,3 @@ def format_table(rows: Sequence[Mapping[str, Any]]) -> str:
         "  " + "  ".join(text.rjust(w) if r else text.ljust(w) for text, w, r in zip(line, widths, right)).rstrip()
         for line in lines
     )
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return str(value)

@@ -16,7 +16,7 @@ from headstart.control.workers import ONE_THREAD
 from headstart.core.errors import HeadstartError
 from headstart.core.files import cache_folder, read_json
 from headstart.core.progress import progress
-from headstart.papers import evidence
+from headstart.papers import evidence, page
 from headstart.papers.digest import code_digest
 from headstart.papers.paper import Paper, Row, Verdict
 from headstart.papers.registry import PAPERS, module_of, target_of
@@ -75,6 +75,7 @@ def prove(name: str, quick: bool = False, workers: int | None = None, show_progr
     finished = cache_folder() / "papers" / name / digest
     results = _run_seeds(paper, digest, finished, workers, show_progress, quick=False)
     record = evidence.write(paper, results, digest, folder)
+    page.write(folder)
     shutil.rmtree(finished)
     verdicts = [Verdict(claim=c["name"], holds=c["holds"], numbers=c["numbers"]) for c in record["claims"]]
     seconds = sum(result["seconds"] for result in results)
