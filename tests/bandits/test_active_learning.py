@@ -12,6 +12,7 @@ from headstart.bandits.active_learning import Game, difficulty, draw_problems, t
 from headstart.bandits.active_learning_policy import Asker, AskerTraining, play, tabulate, train_by_play, train_exactly
 from headstart.bandits.active_minimax import States, bayes, solve
 from headstart.bandits.active_rules import round_robin, soft_bisection, uniform
+from headstart.bandits.active_training import Adversary
 from headstart.bandits.question_table import QuestionTable, read_table
 from headstart.core.errors import DataError, UsageError
 
@@ -105,6 +106,18 @@ def test_the_solution_is_certified_and_beats_the_rules():
         assert (losses @ STATES.reach(policy)).max() >= solution.lower
 
 
+def test_the_adversary_finds_problems_that_a_draw_misses():
+    def worst_of_fresh(rounds):
+        found = Adversary(8, rounds, 200, 10, 100).train(STATES, (8.0,), np.random.default_rng(0))
+        fresh = draw_problems(GAME, 8.0, 400, np.random.default_rng(1))
+        return STATES.errors(fresh, found.robust.policy).max(), found
+
+    (drawn, few), (hunted, more) = worst_of_fresh(0), worst_of_fresh(3)
+    assert len(more.everything) > len(few.everything) == 8
+    assert hunted < drawn
+    assert more.targets.tolist() == [more.specialists[0].upper] * len(more.everything)
+
+
 def test_the_best_policy_on_average_is_best_on_average():
     losses = STATES.losses(PROBLEMS)
     means = {
@@ -121,7 +134,7 @@ def test_a_network_learns_the_exact_solution():
     least = solve(STATES, losses, iterations=400)
     start = Asker(GAME, jax.random.key(0), width=32)
     first = (losses @ STATES.reach(tabulate(start, STATES))).max()
-    asker, gap = train_exactly(start, STATES, losses, np.zeros(12), AskerTraining(150, 5e-3))
+    asker, gap = train_exactly(start, STATES, losses, np.zeros(12), AskerTraining(300, 5e-3))
     assert (losses @ STATES.reach(tabulate(asker, STATES))).max() == pytest.approx(gap, abs=1e-4)
     assert least.lower - 1e-4 < gap < least.lower + 0.4 * (first - least.lower)
 
@@ -152,7 +165,7 @@ def test_a_strong_bias_is_soft_bisection():
 
 
 def test_learner_asks_recommends_and_is_kept(tmp_path):
-    learner = ActiveLearner.train(GAME, (6.0, 12.0), problems_per_level=15, iterations=60)
+    learner = ActiveLearner.train(GAME, (6.0, 12.0), Adversary(15, 1, 50, 5, 60))
     facts = learner.certificate
     assert facts.lower <= facts.upper
     gaps = np.subtract(facts.worst, facts.achievable)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,9 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from headstart.bandits.active_learning import Game, draw_problems
-from headstart.bandits.active_minimax import Policy, States, solve
+from headstart.bandits.active_learning import Game
+from headstart.bandits.active_minimax import Policy, States
+from headstart.bandits.active_training import Adversary
 from headstart.core.errors import DataError, UsageError
+from headstart.core.files import write_atomically
 
 History = Sequence[tuple[int, int]]
 """Questions asked and their answers, +1 or -1, in their order."""
@@ -56,28 +59,26 @@ class ActiveLearner:
 
     @classmethod
     def train(
-        cls, game: Game, levels: Sequence[float], problems_per_level: int = 120, iterations: int = 200, seed: int = 0
+        cls, game: Game, levels: Sequence[float], adversary: Adversary | None = None, seed: int = 0
     ) -> ActiveLearner:
-        """Solve the game exactly for problems drawn at each level of difficulty.
+        """Solve the game exactly for problems found at each level of difficulty.
 
         Args:
             game: what is asked.
             levels: of difficulty, a rough number of answers that the right hypothesis needs.
-            problems_per_level: how many are drawn.
-            iterations: of each solution; more narrow the certificate.
-            seed: of the drawing.
+            adversary: finds the problems; a fresh ``Adversary()`` by default.
+            seed: of the search.
 
         Raises:
             UsageError: no problem is that easy, or the game is too large for tables.
         """
-        generator, states = np.random.default_rng(seed), States.of(game)
-        tables = [states.losses(draw_problems(game, level, problems_per_level, generator)) for level in levels]
-        achievable = [solve(states, table, iterations=iterations).upper for table in tables]
-        together = solve(states, np.concatenate(tables), np.repeat(achievable, problems_per_level), iterations)
-        reached = states.reach(together.policy).astype(np.float32)
-        worst = tuple(float((table @ reached).max()) for table in tables)
-        facts = Certificate(tuple(levels), tuple(achievable), worst, together.upper, together.lower)
-        return cls(game, together.policy, facts)
+        states = States.of(game)
+        solved = (adversary or Adversary()).train(states, levels, np.random.default_rng(seed))
+        reached = states.reach(solved.robust.policy).astype(np.float32)
+        worst = tuple(float((table @ reached).max()) for table in solved.tables)
+        achievable = tuple(alone.upper for alone in solved.specialists)
+        facts = Certificate(tuple(levels), achievable, worst, solved.robust.upper, solved.robust.lower)
+        return cls(game, solved.robust.policy, facts)
 
     def probabilities(self, history: History) -> Float[np.ndarray, " questions"]:
         """Of what to ask next.
@@ -110,8 +111,9 @@ class ActiveLearner:
         """Write it to one .npz file."""
         layers = {f"policy_{number}": layer for number, layer in enumerate(self.policy)}
         numbers = {name: np.asarray(value) for name, value in self.certificate._asdict().items()}
-        with open(path, "wb") as file:
-            np.savez_compressed(file, hypotheses=self.game.hypotheses, budget=self.game.budget, **numbers, **layers)
+        content = io.BytesIO()
+        np.savez_compressed(content, hypotheses=self.game.hypotheses, budget=self.game.budget, **numbers, **layers)
+        write_atomically(path, content.getvalue())
 
     @classmethod
     def load(cls, path: Path | str) -> ActiveLearner:

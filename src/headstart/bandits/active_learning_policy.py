@@ -16,8 +16,11 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from headstart.bandits.active_learning import Game, Rule, check_problems
+from headstart.bandits.active_learning import Game, check_problems
 from headstart.bandits.active_minimax import Policy, States
+
+BISECTION = 1e4
+"""A bias that leaves no choice: an untrained network with it is soft bisection."""
 
 
 class Asker(eqx.Module):
@@ -51,11 +54,14 @@ class Asker(eqx.Module):
         divided = -self.bias * jnp.abs(weights @ hypotheses)
         return jax.nn.log_softmax(self.network(shares) + divided)
 
-    @property
-    def rule(self) -> Rule:
-        """As a function on many states at once."""
-        many = eqx.filter_jit(jax.vmap(self))
-        return lambda counts: np.exp(np.asarray(many(jnp.asarray(counts, jnp.float32)), np.float64))
+    def probabilities(self, counts: Int[np.ndarray, "states questions answers"]) -> np.ndarray:
+        """In many states at once; a rule as those of ``active_rules``."""
+        return np.asarray(_many(self, jnp.asarray(counts, jnp.float32)), np.float64)
+
+
+@eqx.filter_jit
+def _many(asker: Asker, counts: Float[Array, "states questions answers"]) -> Float[Array, "states questions"]:
+    return jnp.exp(jax.vmap(asker)(counts))
 
 
 @dataclass(frozen=True)
@@ -87,16 +93,17 @@ def train_exactly(
     Returns:
         The network of the step with the smallest largest gap, and that gap.
     """
-    counts = [jnp.asarray(layer, jnp.float32) for layer in states.counts[:-1]]
+    counts = jnp.asarray(np.concatenate(states.counts[:-1]), jnp.float32)
+    ends = np.cumsum([len(layer) for layer in states.counts[:-2]])
     children = [jnp.asarray(layer) for layer in states.children]
     sizes = [len(layer) for layer in states.counts[1:]]
     table, aims = jnp.asarray(losses), jnp.asarray(targets, jnp.float32)
     optimiser = optax.adam(training.learning_rate)
 
     def gaps_of(asker: Asker) -> Float[Array, " problems"]:
-        weight = jnp.ones(1)
-        for layer, following, size in zip(counts, children, sizes, strict=True):
-            flow = weight[:, None] * jnp.exp(jax.vmap(asker)(layer))
+        weight, layers = jnp.ones(1), jnp.split(jnp.exp(jax.vmap(asker)(counts)), ends)
+        for probabilities, following, size in zip(layers, children, sizes, strict=True):
+            flow = weight[:, None] * probabilities
             weight = jnp.zeros(size).at[following].add(flow[..., None])
         return table @ weight - aims
 
@@ -145,6 +152,15 @@ def play(
     return counts, questions, 1 - (best / best.sum(-1, keepdims=True))[games, truth]
 
 
+def error_rates(
+    asker: Asker, problems: Float[np.ndarray, "problems questions"], games: int, seed: int = 0
+) -> Float[np.ndarray, " problems"]:
+    """How often the final answer is wrong, in so many games of each problem."""
+    theta = jnp.repeat(jnp.asarray(problems, jnp.float32), games, axis=0)
+    wrong = eqx.filter_jit(play)(asker, theta, jax.random.key(seed))[2]
+    return np.asarray(wrong, np.float64).reshape(len(problems), games).mean(1)
+
+
 def train_by_play(
     asker: Asker,
     game: Game,
@@ -189,4 +205,5 @@ def train_by_play(
 
 def tabulate(asker: Asker, states: States) -> Policy:
     """The network's probabilities in every state."""
-    return states.tabulate(asker.rule)
+    counts = states.counts[:-1]
+    return np.split(asker.probabilities(np.concatenate(counts)), np.cumsum([len(layer) for layer in counts[:-1]]))

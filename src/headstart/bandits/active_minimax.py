@@ -76,13 +76,13 @@ class States:
             DataError: problems of another game, or outside [-1, 1].
         """
         check_problems(problems, self.game)
-        final = self.counts[-1].astype(np.float64)
+        final = self.counts[-1].astype(np.float32)
         # Certain answers have likelihood 0^0 = 1 of what they never say never being said.
         with np.errstate(divide="ignore"):
             logarithms = np.maximum(np.log(np.stack([1 + problems, 1 - problems], -1) / 2), -1e4)
-        likelihood = np.exp(np.tensordot(logarithms, final, ([1, 2], [1, 2])))
-        wrong = 1 - self.game.recommend(self.counts[-1])
-        return (likelihood * wrong.T[self.game.truth(problems)]).astype(np.float32)
+        likelihood = np.exp(np.tensordot(logarithms.astype(np.float32), final, ([1, 2], [1, 2])))
+        wrong = (1 - self.game.recommend(self.counts[-1])).astype(np.float32)
+        return likelihood * wrong.T[self.game.truth(problems)]
 
     def reach(self, policy: Policy) -> Float[np.ndarray, " final"]:
         """How likely a policy asks in a way that leads to each final state, if it gets the answers for it, summed over
@@ -92,6 +92,18 @@ class States:
             flow = np.repeat((weight[:, None] * probabilities).ravel(), 2)
             weight = np.bincount(children.ravel(), flow)
         return weight
+
+    def errors(
+        self, problems: Float[np.ndarray, "problems questions"], policy: Policy
+    ) -> Float[np.ndarray, " problems"]:
+        """Probability that a policy ends with a wrong answer, exactly.
+
+        Raises:
+            DataError: problems of another game, or outside [-1, 1].
+        """
+        reached = self.reach(policy).astype(np.float32)
+        parts = np.array_split(problems, len(problems) // 500 + 1)  # whose tables fit in memory
+        return np.concatenate([self.losses(part) @ reached for part in parts])
 
     def respond(self, values: Float[np.ndarray, " final"]) -> tuple[float, list[Int[np.ndarray, " states"]]]:
         """The least achievable sum of final values, and what to ask in every state for it.

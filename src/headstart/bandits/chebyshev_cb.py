@@ -85,7 +85,7 @@ class ChebCB(Learner):
         """``cos(j arccos z)`` for j = 0, 1, …, with z the context mapped from its interval to [-1, 1]."""
         value = float(np.asarray(context)[0, 0])
         inside = min(max(value, self.low), self.high)
-        if inside != value:
+        if abs(inside - value) > 1e-6 * (self.high - self.low):  # more than 32 bits round off
             warnings.warn(f"context {value:g} is outside [{self.low:g}, {self.high:g}]; clipped", stacklevel=3)
         z = 2 * (inside - self.low) / (self.high - self.low) - 1
         return np.cos(np.arange(self.terms) * np.arccos(z))

@@ -22,6 +22,7 @@ COMMANDS = {
     "worlds": ("catalogue", "list the worlds that come with the package"),
     "finite": ("finite", "solve finite worlds, and simulate learners in them with exact regret"),
     "bandit": ("bandit", "simulate bandit learners, value them on logged feedback, put one to work"),
+    "ask": ("ask", "train a policy that guesses an item by few yes-or-no questions, and play"),
     "papers": ("papers", "list, show and prove the papers' claims"),
 }
 """Every command: the module of this package that runs it, and what it does."""

@@ -97,7 +97,7 @@ def judge(results: Sequence[Result]) -> list[Verdict]:
     synthetic = [low for combine in SYNTHETIC for low in beaten(f"synthetic {combine}", 0)]
     return [
         count("every-group", beaten("adult", 300), 0),
-        Verdict(claim="sleeping-bound", holds=bound <= 1, numbers={"largest share of the bound": bound}),
+        Verdict(claim="sleeping-bound", holds=bool(bound <= 1), numbers={"largest share of the bound": float(bound)}),
         count("sorted", beaten("adult by age", 1000), 1),
         Verdict(
             claim="medical",

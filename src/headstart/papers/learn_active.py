@@ -12,13 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from headstart.bandits.active_learning import difficulty, draw_problems, thresholds
-from headstart.bandits.active_learning_policy import Asker, AskerTraining, play, tabulate, train_by_play, train_exactly
-from headstart.bandits.active_minimax import States, bayes, solve
+from headstart.bandits.active_learning_policy import (
+    BISECTION,
+    Asker,
+    AskerTraining,
+    error_rates,
+    tabulate,
+    train_by_play,
+    train_exactly,
+)
+from headstart.bandits.active_minimax import States, bayes
 from headstart.bandits.active_rules import round_robin, soft_bisection, uniform
+from headstart.bandits.active_training import Adversary
 from headstart.bandits.question_table import read_table
 from headstart.evaluate.statistics import mean, paired_bootstrap, stratified_bootstrap
 from headstart.papers import figures
@@ -29,6 +37,7 @@ RELIABILITY = 0.7
 RULES = ("round robin", "uniform", "soft bisection", "Bayes")
 SPECIALISTS = tuple(f"specialist {level}" for level in LEVELS)
 ARMS = ("robust", "network", *RULES, *SPECIALISTS)
+ADVERSARY = Adversary()
 NETWORK, PLAYS = AskerTraining(), AskerTraining(iterations=2000, learning_rate=1e-3)
 
 
@@ -39,9 +48,8 @@ class Size:
     Attributes:
         questions: positions of the threshold.
         budget: questions asked about it.
-        problems: for training, at each level.
+        adversary: finds the problems for training.
         fresh: more problems for testing, at each level.
-        iterations: of each exact solution.
         training: of the network on the same game.
         plays: training of the network on the animals.
         games: of each animal for testing.
@@ -49,16 +57,17 @@ class Size:
 
     questions: int = 5
     budget: int = 7
-    problems: int = 120
+    adversary: Adversary = ADVERSARY
     fresh: int = 400
-    iterations: int = 200
     training: AskerTraining = NETWORK
     plays: AskerTraining = PLAYS
     games: int = 4000
 
 
 FULL = Size()
-QUICK = Size(3, 4, 20, 20, 40, AskerTraining(iterations=10), AskerTraining(iterations=5, plays=4), 50)
+QUICK = Size(
+    3, 4, Adversary(20, 1, 40, 5, 40), 20, AskerTraining(iterations=10), AskerTraining(iterations=5, plays=4), 50
+)
 ANIMALS_BUDGET, WIDTH, BIAS = 12, 64, 10.0
 
 
@@ -71,13 +80,11 @@ def run(seed: int, quick: bool) -> Result:
 def _thresholds(seed: int, size: Size) -> Result:
     game, generator = thresholds(size.questions, size.budget), np.random.default_rng(seed)
     states = States.of(game)
-    problems = [draw_problems(game, level, size.problems, generator) for level in LEVELS]
-    tables = [states.losses(theta) for theta in problems]
-    alone = [solve(states, table, iterations=size.iterations) for table in tables]
-    achievable = np.array([solution.upper for solution in alone])
-    everything, targets = np.concatenate(tables), np.repeat(achievable, size.problems)
-    robust = solve(states, everything, targets, size.iterations)
-    asker, network_gap = train_exactly(Asker(game, jax.random.key(seed)), states, everything, targets, size.training)
+    solved = size.adversary.train(states, LEVELS, generator)
+    everything, robust, alone = solved.everything, solved.robust, solved.specialists
+    asker, network_gap = train_exactly(
+        Asker(game, jax.random.key(seed)), states, everything, solved.targets, size.training
+    )
     policies = {
         "robust": robust.policy,
         "network": tabulate(asker, states),
@@ -88,7 +95,7 @@ def _thresholds(seed: int, size: Size) -> Result:
         **{name: solution.policy for name, solution in zip(SPECIALISTS, alone, strict=True)},
     }
     fresh = [draw_problems(game, level, size.fresh, generator) for level in LEVELS]
-    tests = [np.concatenate([table, states.losses(theta)]) for table, theta in zip(tables, fresh, strict=True)]
+    tests = [np.concatenate([table, states.losses(theta)]) for table, theta in zip(solved.tables, fresh, strict=True)]
     arms: dict[str, Any] = {}
     for name, policy in policies.items():
         reached = states.reach(policy).astype(np.float32)
@@ -98,7 +105,7 @@ def _thresholds(seed: int, size: Size) -> Result:
     for arm in arms.values():
         arm["gap"] = float(np.max(np.subtract(arm["worst"], best)))
     reached = states.reach(robust.policy).astype(np.float32)
-    measured = max(float((table @ reached).max() - aim) for table, aim in zip(tables, achievable, strict=True))
+    measured = float((everything @ reached - solved.targets).max())
     certificate = {"lower": robust.lower, "measured": measured, "upper": robust.upper, "network": network_gap}
     return {"arms": arms, "certificate": certificate}
 
@@ -109,16 +116,13 @@ def _animals(seed: int, size: Size) -> dict[str, float]:
     reliability = np.random.default_rng([seed, 1]).choice(np.linspace(0.6, 0.95, 8), len(table.questions))
     table = table.answered(reliability)
     game, problems = table.game(ANIMALS_BUDGET), table.problems
-    untrained = Asker(game, jax.random.key(seed), WIDTH, BIAS, float(reliability.mean()))
-    # With a bias that leaves no choice, the untrained network is soft bisection.
-    bisection = Asker(game, jax.random.key(seed), WIDTH, 1e4, float(reliability.mean()))
+    key, strength = jax.random.key(seed), float(reliability.mean())
+    untrained, bisection = (Asker(game, key, WIDTH, bias, strength) for bias in (BIAS, BISECTION))
     trained = train_by_play(untrained, game, problems, training=size.plays, seed=seed)
     hard = np.argsort(difficulty(problems, game))[-len(problems) // 4 :]
     numbers = {}
     for name, asker in (("robust", trained), ("soft bisection", bisection)):
-        theta = jnp.repeat(jnp.asarray(problems, jnp.float32), size.games, axis=0)
-        _, _, wrong = jax.jit(lambda theta, asker=asker: play(asker, theta, jax.random.key(seed + 1000)))(theta)
-        errors = np.asarray(wrong).reshape(len(problems), -1).mean(1)
+        errors = error_rates(asker, problems, size.games, seed + 1000)
         numbers |= {f"{name}, hardest": float(errors[hard].mean()), f"{name}, all": float(errors.mean())}
         numbers[f"{name}, worst"] = float(errors.max())
     return numbers
@@ -260,8 +264,10 @@ PAPER = Paper(
     settings={
         "thresholds": f"{FULL.questions} positions, {FULL.questions + 1} hypotheses, {FULL.budget} questions, "
         f"difficulties {', '.join(map(str, LEVELS))}",
-        "problems": f"{FULL.problems} a level for training, those and {FULL.fresh} more for testing; errors are exact",
-        "solution": f"multiplicative weights against best responses, {FULL.iterations} iterations",
+        "problems": f"{ADVERSARY.problems} a level, and {ADVERSARY.rounds} times up to {2 * ADVERSARY.added} of "
+        f"{ADVERSARY.candidates} fresh ones on which the solutions do worst; tested on those and {FULL.fresh} more; "
+        "errors are exact",
+        "solution": f"multiplicative weights against best responses, {ADVERSARY.iterations} iterations",
         "network": f"two layers of 128, exact gradients, Adam {FULL.training.learning_rate}, "
         f"{FULL.training.iterations} steps",
         "animals": f"24 animals, 12 questions of reliability 0.6 to 0.95 drawn for each seed, {ANIMALS_BUDGET} asked; "
@@ -270,18 +276,22 @@ PAPER = Paper(
         "final answer": "of every policy: the hypothesis that agrees most with the answers, ties at random",
         "soft bisection": f"takes answers for right with probability {RELIABILITY}, the mean reliability for animals",
     },
-    seeds=tuple(range(5)),
+    seeds=tuple(range(10, 15)),
     run=run,
     judge=judge,
     table=table,
     draw=draw,
-    quick_seeds=(0,),
+    quick_seeds=(10,),
     deviations=(
         "The exact solver, and its certificate, are additions; the paper trains by gradients alone.",
-        "Problems lie on their level of difficulty by scaling, which is exact, and do not move in training; the "
-        "paper's adversary moves its particles.",
+        "Problems lie on their level of difficulty by scaling, which is exact. The paper's adversary moves its "
+        "problems by gradients; this one looks for bad ones among many.",
         "The games are far smaller than the paper's (20 and more questions), and animals stand in for its celebrities; "
         "joke recommendation is left out.",
         "On animals every item is one problem and nothing is subtracted from its error.",
+    ),
+    tried=(
+        "With 120 or 480 problems a level that were merely drawn, one of a few trial seeds (none of these) met a test "
+        "problem on which the robust policy's gap was 0.1 to 0.5; hence the adversary.",
     ),
 )

@@ -109,13 +109,13 @@ def judge(results: Sequence[Result]) -> list[Verdict]:
     }
     verdicts = [Verdict(claim=claim, holds=max(ends.values()) < 0, numbers=ends) for claim, ends in numbers.items()]
     slopes = {f"{variance}: slope, upper end": regret_slope(results, variance) for variance in VARIANCES}
-    return [*verdicts, Verdict(claim="sublinear", holds=max(slopes.values()) < 0.9, numbers=slopes)]
+    return [*verdicts, Verdict(claim="sublinear", holds=bool(max(slopes.values()) < 0.9), numbers=slopes)]
 
 
 def regret_slope(results: Sequence[Result], variance: str) -> float:
     """Upper end of the interval of the slope of Tsallis-INF's mean regret, both axes logarithmic."""
     curves = [result[variance]["regret"] for result in results]
-    return log_log_slope(curves[0]["systems"], [curve["iterations"] for curve in curves], floor=1.0).high
+    return float(log_log_slope(curves[0]["systems"], [curve["iterations"] for curve in curves], floor=1.0).high)
 
 
 def table(results: Sequence[Result]) -> list[Row]:
