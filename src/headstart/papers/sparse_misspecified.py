@@ -115,9 +115,9 @@ def needles(seed: int, sparsity: int) -> dict[str, float]:
 
 def _until_found(name: str, bandit: MisspecifiedLinearBandit, sparsity: int, generator: np.random.Generator) -> int:
     """Queries of one learner; those that fit query in random order, and fit again after each query."""
-    features, query, epsilon = bandit.features, bandit.queries(), bandit.epsilon
+    features, query = bandit.features, bandit.queries()
     if name in ("elimination", "net"):
-        found = SparseNetSearch(sparsity, epsilon, name).search(features, query, explicit_net(features))
+        found = SparseNetSearch(sparsity, COHERENCE, name).search(features, query, explicit_net(features))
         return found.queries if bandit.suboptimality(found.action) == 0 else len(features)
     order = generator.permutation(len(features))
     hit = int(np.flatnonzero(bandit.rewards[order])[0]) + 1  # all rewards before are zero: nothing to fit
