@@ -28,6 +28,13 @@ LEARNERS.add("exp4", f"{_AT}.exponential_weights:EXP4", "exponential weights ove
 LEARNERS.add("tsallis-inf", f"{_AT}.tsallis_inf:TsallisINF", "one learner for adversarial and for random rewards")
 LEARNERS.add("lin-ucb", f"{_AT}.lin_ucb:LinUCB", "confidence bounds on a linear function of features")
 LEARNERS.add("lin-thompson", f"{_AT}.lin_thompson:LinThompson", "Thompson sampling of a linear function of features")
+LEARNERS.add("neu-square-cb", f"{_AT}.neural_square_cb:NeuSquareCB", "inverse gaps of a neural network's predictions")
+LEARNERS.add("neu-fast-cb", f"{_AT}.neural_square_cb:NeuFastCB", "the same with KL loss, for small losses")
+LEARNERS.add("neural-ucb", f"{_AT}.neural_baselines:NeuralUCB", "confidence bounds on a neural network")
+LEARNERS.add("neural-thompson", f"{_AT}.neural_baselines:NeuralThompson", "Thompson sampling of a neural network")
+LEARNERS.add(
+    "neural-epsilon-greedy", f"{_AT}.neural_baselines:NeuralEpsilonGreedy", "a network's best, now and then any"
+)
 
 LOGS = Registry("log")
 LOGS.add("open-bandit", f"{_AT}.real_data:open_bandit", "clicks on fashion items, by behaviour and campaign")
@@ -39,6 +46,7 @@ WORLDS.add("gaussian", f"{_AT}.named_worlds:gaussian", "arms of random mean, nor
 WORLDS.add("linear", f"{_AT}.named_worlds:linear", "fixed arms with features, normal noise")
 WORLDS.add("linear-fresh", f"{_AT}.named_worlds:linear_fresh", "arms with features drawn anew at every step")
 WORLDS.add("advised", f"{_AT}.named_worlds:advised", "random situations, and experts who advise in them")
+WORLDS.add("rings", f"{_AT}.classification:rings_bandit", "four classes by a sum of squares, not linear")
 
 
 def make_learner(name: str, **fields: Any) -> Learner:
