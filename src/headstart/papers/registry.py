@@ -26,6 +26,10 @@ _add("learn-active", "Learning to Actively Learn: A Robust Approach")
 _add("sparse-misspecified", "Does Sparsity Help in Learning Misspecified Linear Bandits?")
 _add("pr-lsvi", "Making RL with Preference-based Feedback Efficient via Randomization")
 _add("cascading", "Cascading Reinforcement Learning")
+_add("ftpedel", "Leveraging Offline Data in Online Reinforcement Learning")
+_add("revealing-pomdp", "Lower Bounds for Learning in Revealing POMDPs")
+_add("contrastive-ucb", "Contrastive UCB: Provably Efficient Contrastive Self-Supervised Learning in Online RL")
+_add("neucb", "Contextual Bandits with Online Neural Regression")
 
 
 def target_of(name: str) -> str:
