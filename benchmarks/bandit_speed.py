@@ -110,8 +110,8 @@ def throughput(options: list[str], context: Any, connections: int, seconds: floa
     return rates
 
 
-def kills(options: list[str], context: Any, connections: int, count: int) -> dict[str, int]:
-    """Kill the service at random moments under load; how many acknowledged rewards the journal then lacks."""
+def kills(options: list[str], context: Any, connections: int, count: int) -> tuple[int, int]:
+    """Kill the service at random moments under load; count the rewards lost, and all acknowledged."""
     moments, acknowledged = random.Random(0), {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "bandit"
@@ -124,7 +124,7 @@ def kills(options: list[str], context: Any, connections: int, count: int) -> dic
         records = [json.loads(line) for line in (folder / "journal.jsonl").read_bytes().split(b"\n")[:-1]]
     kept = {record["observe"]: record["reward"] for record in records if "observe" in record}
     lost = sum(kept.get(decision) != reward for decision, reward in acknowledged.items())
-    return {"kills": count, "acknowledged": len(acknowledged), "lost": lost}
+    return lost, len(acknowledged)
 
 
 def main() -> None:
@@ -134,6 +134,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1000, help="of the log; twenty times as many for replay")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=5.0, help="of load in one measurement of the service")
+    parser.add_argument("--kills", type=int, default=10)
     options = parser.parse_args()
 
     numbers = {}
@@ -146,13 +147,15 @@ def main() -> None:
         "ucb, 10 arms": (["--learner", "ucb", "--arms", "10"], None),
         "lin-ucb, 10 arms, 5 features": (linear, context),
     }
-    serving = {}
+    measures: dict[str, list[float]] = {}
     for title, (flags, shown) in served.items():
-        serving[title] = throughput(flags, shown, options.connections, options.seconds, options.repetitions)
-        print(f"  serve, {title}: {serving[title]} pairs/s", flush=True)
-    lost = kills(linear, context, options.connections, 10)
-    print(f"  {lost}")
-    record("bandit_speed", {"unit": "rows/s", "comparisons": numbers, "pairs_per_second": serving, "killed": lost})
+        rates = throughput(flags, shown, options.connections, options.seconds, options.repetitions)
+        measures[f"pairs of choose and observe a second, {title}"] = rates
+        print(f"  serve, {title}: {rates} pairs/s", flush=True)
+    lost, acknowledged = kills(linear, context, options.connections, options.kills)
+    measures[f"rewards lost in {options.kills} kills, of {acknowledged:,} acknowledged"] = [lost]
+    print(f"  {lost} of {acknowledged} acknowledged rewards lost in {options.kills} kills")
+    record("bandit_speed", {"unit": "rows/s", "comparisons": numbers, "measures": measures})
 
 
 if __name__ == "__main__":

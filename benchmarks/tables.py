@@ -33,6 +33,12 @@ warm-up. With twenty updates a step, every side updates its policy once a step; 
 recorded data. SBX's nearest to RLPD is its SAC with ten layer-normalised critics; DroQ and CrossQ are what it offers
 for the same purpose, with the networks that it gives them.""",
     "startup": "From the start of the command to its end.",
+    "bandit_speed": """The same log for all sides: 10 arms, contexts of 10 features, rewards of 0 or 1, an arm logged at
+random in each row. Every side chooses in each row and then learns from what was logged: `replay` in one compiled loop
+(its compilation left out), "one at a time" by a Python call each, as MABWiser's `predict` and `partial_fit`. Both sides
+keep a ridge regression for each arm with the same weights of ridge and width. The service is `headstart bandit serve`
+on the loopback address, driven by one process with 32 connections, each of which chooses, observes and only then
+chooses again; every reply waits for the disk. Kills are SIGKILL at random moments under that load.""",
 }
 
 
@@ -84,6 +90,9 @@ def section(name: str, title: str) -> list[str]:
     if "commands" in results:
         lines += ["| command | seconds |", "| --- | --- |"]
         lines += [f"| `{command}` | {rate(values)} |" for command, values in results["commands"].items()] + [""]
+    if "measures" in results:
+        lines += ["| measure | value |", "| --- | --- |"]
+        lines += [f"| {measure} | {rate(values)} |" for measure, values in results["measures"].items()] + [""]
     listed = ", ".join(f"{package} {version}" for package, version in sorted(versions.items()))
     lines.append(
         f"{results['date']}; {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
@@ -94,7 +103,7 @@ def section(name: str, title: str) -> list[str]:
 
 def page() -> str:
     """The whole page."""
-    titles = {"offline_speed": "Offline", "online_speed": "Online", "startup": "Start-up"}
+    titles = {"offline_speed": "Offline", "online_speed": "Online", "startup": "Start-up", "bandit_speed": "Bandits"}
     lines = [INTRODUCTION, *(line for name, title in titles.items() for line in section(name, title))]
     return "\n".join(lines).rstrip() + "\n"
 
