@@ -7,6 +7,7 @@ the journal, which only shortens the next start. The journal is also the log tha
 from __future__ import annotations
 
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from headstart.bandits.bandit import BanditSpec, Learner
-from headstart.bandits.journal import Journal
+from headstart.bandits.journal import Journal, JournalError
 from headstart.bandits.live import Agent, Decision, spec_from_json, spec_to_json
 from headstart.bandits.registry import learner_from_json, learner_to_json
 from headstart.core.checkpoint import read_metadata
@@ -80,7 +81,7 @@ class DurableAgent:
         if new:
             self.journal.append({"observe": number, "reward": float(reward), "time": round(time.time(), 3)})
             if self.agent.observations % self.save_every == 0:
-                self.save()
+                self._save_or_warn()
         return new
 
     async def durable(self) -> None:
@@ -94,8 +95,18 @@ class DurableAgent:
 
     def close(self) -> None:
         """Save, and let others work in the folder."""
-        self.save()
-        self.journal.close()
+        try:
+            self._save_or_warn()
+        finally:
+            self.journal.close()
+
+    def _save_or_warn(self) -> None:
+        try:
+            self.save()
+        except JournalError:
+            raise
+        except OSError as error:
+            warnings.warn(f"the state could not be saved ({error}); the journal alone is enough", stacklevel=3)
 
     def _new(self, learner: Learner | None, spec: BanditSpec | None, seed: int | None) -> Agent:
         if learner is None or spec is None:

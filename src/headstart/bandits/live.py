@@ -158,7 +158,7 @@ class Agent:
                 raise UsageError(f"a context of {shape[0]} rows of {shape[1]} features is needed, one row an arm")
             return np.zeros(shape, np.float32)
         try:
-            seen = np.asarray(context, np.float32)
+            seen = np.array(context, np.float32)  # a copy: it is kept until the reward comes
         except (TypeError, ValueError, OverflowError) as error:
             raise UsageError(f"the context must be {shape[0]} rows of {shape[1]} numbers: {error}") from error
         if seen.shape != shape:
