@@ -263,16 +263,19 @@ def table(results: Sequence[Result]) -> list[Row]:
 def draw(results: Sequence[Result], path: Path) -> None:
     """Worst cases by length of the log, for almost an expert's data and for mixed data; losses of planners."""
     with figures.figure(path, 3, "Pessimism adapts to what the data are made of") as panels:
-        for axes, label in zip(panels[:2], (ALMOST_EXPERT, "1.3"), strict=True):
+        notes = {ALMOST_EXPERT: " (LCB = cloning)", "1.3": ""}
+        for axes, (label, note) in zip(panels[:2], notes.items(), strict=True):
             for index, name in enumerate(LEARNERS):
                 curves = np.array([result["contextual"][name][label] for result in results])
                 figures.curve(axes, results[0]["rows"], curves, name, index)
             axes.set(xscale="log", yscale="log", xlabel="rows of the log (N)", ylabel="worst-case loss")
-            axes.set_title(f"Contextual bandits, C* = {label}")
+            axes.set_title(f"Contexts, C* = {label}{note}")
         for index, name in enumerate(PLANNERS):
             curves = np.array([result["planned"][name]["0.4"] for result in results])
             figures.curve(panels[2], results[0]["transitions"], curves, name, index)
         panels[2].set(xscale="log", xlabel="transitions", ylabel="loss", title="Discounted worlds, 40 % optimal data")
+        panels[2].set_yscale("symlog", linthresh=1e-3)
+        panels[2].set_ylim(bottom=0)
         for axes in panels:
             axes.legend()
 
