@@ -204,7 +204,7 @@ def test_a_folder_is_for_one_process_and_one_learner(tmp_path: Path) -> None:
         durable(tmp_path, UCB())
     with pytest.raises(UsageError, match="begun with seed"):
         durable(tmp_path, seed=4)
-    with pytest.raises(UsageError, match="does not exist"):
+    with pytest.raises(DataError, match="does not exist"):
         read_log(tmp_path / "nothing.csv")
 
 

@@ -96,7 +96,9 @@ def test_exp4_finds_the_best_expert() -> None:
 def test_every_learner_and_world_can_be_named() -> None:
     for entry in WORLDS:
         world = make_world(entry.name)
-        assert world.means(world.context(jnp.int32(0), jax.random.key(0))).shape == (world.spec.arms,)
+        shown = jax.eval_shape(world.context, jnp.int32(0), jax.random.key(0))
+        assert shown.shape == world.spec.context_shape
+        assert jax.eval_shape(world.means, shown).shape == (world.spec.arms,)
     for entry in LEARNERS:
         assert LEARNERS.get(entry.name).__doc__
 

@@ -21,7 +21,7 @@ from headstart.bandits.off_policy import (
     self_normalised,
 )
 from headstart.bandits.replay import replay
-from headstart.bandits.thompson import BetaThompson
+from headstart.bandits.thompson import GaussianThompson
 from headstart.core.errors import DataError, UsageError
 
 DATA = Path(__file__).parent / "data"
@@ -58,8 +58,8 @@ def test_estimates_are_those_of_obp_on_its_own_data(behaviour: str) -> None:
 def linear_log(rows: int, seed: int = 0, arms: int = 3) -> tuple[Log, np.ndarray, float]:
     """Uniform logging in a world linear in two features; a policy that looks at them, and what it earns on average."""
     random = np.random.default_rng(seed)
-    contexts = random.uniform(-1, 1, (rows, 2))
-    means = 0.5 + 0.2 * contexts @ np.array([[1.0, 0.0, -1.0], [0.0, 1.0, 1.0]])
+    contexts = random.uniform(-0.7, 0.7, (rows, 2))
+    means = 0.5 + 0.3 * contexts @ np.array([[1.0, 0.0, -1.0], [0.0, 1.0, 1.0]])
     actions = random.integers(0, arms, rows)
     rewards = (random.uniform(size=rows) < means[np.arange(rows), actions]).astype(float)
     policy = np.where(means == means.max(1, keepdims=True), 0.8, 0.1)
@@ -97,8 +97,8 @@ def test_predictions_follow_the_world_and_never_saw_their_row() -> None:
     log, _, _ = linear_log(4000)
     predictions = predicted_rewards(log, folds=4)
     x, y = log.contexts[:, 0].T
-    np.testing.assert_allclose(predictions[:, 0], 0.5 + 0.2 * x, atol=0.12)
-    np.testing.assert_allclose(predictions[:, 2], 0.5 + 0.2 * (y - x), atol=0.12)
+    np.testing.assert_allclose(predictions[:, 0], 0.5 + 0.3 * x, atol=0.12)
+    np.testing.assert_allclose(predictions[:, 2], 0.5 + 0.3 * (y - x), atol=0.12)
     changed = Log.of(
         log.actions, np.where(np.arange(4000) == 7, 1 - log.rewards, log.rewards), log.propensities, log.contexts
     )
@@ -129,7 +129,7 @@ def test_a_learner_led_through_a_log_earns_more_than_was_logged() -> None:
 def test_probabilities_that_a_learner_does_not_state_are_counted() -> None:
     random = np.random.default_rng(0)
     actions = random.integers(0, 3, 300)
-    policy = replay(BetaThompson(), Log.of(actions, actions == 1, np.full(300, 1 / 3)))
+    policy = replay(GaussianThompson(deviation=0.3), Log.of(actions, actions == 1, np.full(300, 1 / 3)))
     np.testing.assert_allclose(policy.sum(1), 1, atol=1e-5)
     np.testing.assert_allclose(policy[0], 1 / 3, atol=0.12)
     assert policy[-1, 1] > 0.95

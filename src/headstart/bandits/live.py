@@ -61,8 +61,15 @@ def _choose(learner: Learner, state: Any, context: Context, seed: Int[Array, ""]
 
 
 @partial(jax.jit, static_argnums=0)
-def _observe(learner: Learner, state: Any, pending: Pending, reward: Float[Array, ""]) -> Any:
-    return learner.observe(state, *pending[:2], reward, pending.propensity)
+def _observe(
+    learner: Learner,
+    state: Any,
+    context: Context,
+    action: Int[Array, ""],
+    propensity: Float[Array, ""],
+    reward: Float[Array, ""],
+) -> Any:
+    return learner.observe(state, context, action, reward, propensity)
 
 
 class Agent:
@@ -130,7 +137,7 @@ class Agent:
         reward = self.checked_reward(number, reward)
         if self.rewarded.get(number) == reward:
             return False
-        self.state = _observe(self.learner, self.state, self.pending.pop(number), np.float32(reward))
+        self.state = _observe(self.learner, self.state, *self.pending.pop(number), np.float32(reward))
         self.observations += 1
         self.total_reward += reward
         self.rewarded[number] = reward
@@ -194,8 +201,8 @@ class Agent:
         """Compile what ``choose`` and ``observe`` run, so that the first decision is as quick as any."""
         context = np.zeros(self.spec.context_shape, np.float32)
         choice = _choose(self.learner, self.state, context, np.uint32(self.seed), np.uint32(0))
-        pending = Pending(context, int(choice.action), float(choice.propensity))
-        jax.block_until_ready(_observe(self.learner, self.state, pending, np.float32(0)))
+        chosen = (int(choice.action), float(choice.propensity))
+        jax.block_until_ready(_observe(self.learner, self.state, context, *chosen, np.float32(0)))
 
     def save(self, path: Path | str, **metadata: Any) -> None:
         """Write everything needed to go on to one safetensors file, atomically; ``metadata`` is kept beside it."""

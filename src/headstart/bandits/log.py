@@ -90,7 +90,7 @@ class Log:
             raise DataError(
                 f"contexts have shape {list(shown.shape)}; expected [rows, features] or [rows, {arms}, features]"
             )
-        _refuse(~np.isfinite(shown).all((1, 2)), "context", (), "made of finite numbers")
+        _refuse(~np.isfinite(shown).reshape(rows, -1).all(1), "context", (), "made of finite numbers")
         spec = BanditSpec(arms, shown.shape[2] or None, float(reward_low), float(reward_high))
         return cls(spec, shown.astype(np.float32), chosen, received, probability)
 
@@ -109,7 +109,7 @@ class Log:
         return self.contexts[np.arange(len(self)), self.actions if self.contexts.shape[1] > 1 else 0]
 
 
-def _refuse(wrong: np.ndarray, name: str, values: Any, expected: str) -> None:
+def _refuse(wrong: ArrayLike, name: str, values: Any, expected: str) -> None:
     if np.any(wrong):
         first = int(np.flatnonzero(wrong)[0])
         given = f" ({values[first]})" if len(values) > first else ""

@@ -78,8 +78,8 @@ def open_bandit(behaviour: str = "random", campaign: str = "all") -> Log:
     shown = ["position", *(f"user_feature_{number}" for number in range(4))]
     codes = [np.unique(table[name].to_numpy(), return_inverse=True) for name in shown]
     contexts = np.concatenate([np.eye(len(values), dtype=np.float32)[inverse] for values, inverse in codes], axis=1)
-    columns = (table[name].to_numpy() for name in ("item_id", "click", "propensity_score"))
-    return Log.of(*columns, contexts, arms=items)
+    actions, clicks, propensities = (table[name].to_numpy() for name in ("item_id", "click", "propensity_score"))
+    return Log.of(actions, clicks, propensities, contexts, arms=items)
 
 
 def package_file(requirement: str, member: str) -> bytes:

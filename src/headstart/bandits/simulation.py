@@ -82,7 +82,8 @@ def _run(
             return state, regret + jnp.max(means) - means[choice.action], reward + received
 
         def stretch(state, bounds):
-            state, regret, reward = jax.lax.fori_loop(*bounds, step, (state, jnp.zeros(()), jnp.zeros(())))
+            start, end = bounds
+            state, regret, reward = jax.lax.fori_loop(start, end, step, (state, jnp.zeros(()), jnp.zeros(())))
             return state, (regret, reward)
 
         state = learner.init(world.spec, jax.random.fold_in(key, 2**31 - 1))

@@ -87,7 +87,7 @@ def _simulate(arguments: list[str]) -> int:
     drawn: dict[str, Any] = {}
     for text, learner in _learners(options.learners).items():
         curves = simulate(learner, world, options.horizon, options.seeds, options.points)
-        estimate, low, high = stratified_bootstrap(curves.regret, mean, 2000, options.confidence)
+        estimate, low, high = stratified_bootstrap(curves.regret[:, None], mean, 2000, options.confidence)
         drawn[text] = curves
         rows[text] = {
             "steps": curves.steps.tolist(),
@@ -176,15 +176,7 @@ def _replay(arguments: list[str]) -> int:
     learners = _learners(options.learners)
     policies = {} if options.policy is None else {str(options.policy): read_policy(options.policy)}
     policies |= {text: replay(learner, log) for text, learner in learners.items()}
-    predictions = off_policy.predicted_rewards(log) if policies else None
-    rows = {
-        text: {
-            "inverse propensity": off_policy.inverse_propensity(log, policy, **settings)._asdict(),
-            "self-normalised": off_policy.self_normalised(log, policy, **settings)._asdict(),
-            "doubly robust": off_policy.doubly_robust(log, policy, predictions, **settings)._asdict(),
-        }
-        for text, policy in policies.items()
-    }
+    rows = {text: _estimates(log, policy, settings) for text, policy in policies.items()}
     if options.json:
         print(json.dumps({"rows": len(log), "logged": logged._asdict(), "policies": rows}, indent=2))
         return 0
@@ -201,6 +193,17 @@ def _replay(arguments: list[str]) -> int:
         table.add_row(text, *(_interval(estimate) for estimate in row.values()), f"{size:,.0f}")
     Console().print(table)
     return 0
+
+
+def _estimates(log: Any, policy: Any, settings: dict[str, Any]) -> dict[str, dict[str, float]]:
+    from headstart.bandits import off_policy
+
+    predictions = off_policy.predicted_rewards(log)
+    return {
+        "inverse propensity": off_policy.inverse_propensity(log, policy, **settings)._asdict(),
+        "self-normalised": off_policy.self_normalised(log, policy, **settings)._asdict(),
+        "doubly robust": off_policy.doubly_robust(log, policy, predictions, **settings)._asdict(),
+    }
 
 
 def _interval(estimate: dict[str, float]) -> str:
