@@ -49,7 +49,7 @@ def best_in_ball(
     targets: Float[Array, " rounds"],
     loss: Loss,
     radius: float,
-    steps: int = 1000,
+    steps: int = 3000,
 ) -> Float[Array, ""]:
     """The least mean perturbed loss found for weights in the ball, by full gradients (Adam, falling rate)."""
 
