@@ -207,7 +207,7 @@ PAPER = Paper(
     quick_seeds=(0,),
     deviations=(
         "3,000 systems and 8 seeds in place of 5,000 and 40; the simulation of heat with preconditioned conjugate "
-        "gradients is left out.",
+        "gradients (headstart.bandits.heat) is not part of this row.",
         "The normaliser of Tsallis-INF is found by Newton's method from a start where it cannot overshoot; the "
         "authors' code starts at -1 each round, from where it leaves the right branch once losses are large.",
         "ChebCB measures the regression's regret against all arms' fits, where the authors' code subtracts the "
