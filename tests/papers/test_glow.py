@@ -30,7 +30,7 @@ def test_each_claim_is_judged_by_its_own_numbers():
     assert failing(glow=[20.0, 24.0]) == ["exploration-ends"]
     assert failing(kept=False) == ["optimum-kept"]
     assert failing(**{"squared td mixed": [5.0]}) == ["no-double-sampling"]
-    assert failing(**{"squared td expert": [1.0]}) == ["no-double-sampling"]
+    assert failing(**{"squared td expert": [1.0]}) == ["no-double-sampling-expert"]
     assert failing(**{"likelihood offline": [1.0]}) == ["any-offline-learner"]
 
 
