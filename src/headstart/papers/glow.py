@@ -257,8 +257,8 @@ PAPER = Paper(
         "Weights are all functions of the cells, for which the paper's inner maximum has a closed form.",
     ),
     tried=(
-        "Ten other codes at first (seeds 0 to 9). The two claims on double sampling were one and failed: with mixed data "
-        "HyGLOW's regret was less by 57.5 (upper end -36.2), with an expert's data by 1.0 (upper end 0.4), where both "
-        "arms find the optimum within a few dozen episodes. They are now claims of their own, on thirty new codes.",
+        "Ten other codes at first (seeds 0 to 9). The two claims on double sampling were one and failed: with mixed "
+        "data HyGLOW's regret was less by 57.5 (upper end -36.2), with an expert's data by 1.0 (upper end 0.4), where "
+        "both arms find the optimum within a few dozen episodes. They are now claims of their own, on thirty new codes.",
     ),
 )
