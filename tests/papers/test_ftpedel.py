@@ -52,3 +52,4 @@ def test_quick_run():
     proof = prove("ftpedel", quick=True, show_progress=False)
     none, *_, five, all_known, _expert, _pedel, _ours = proof.table
     assert none["episodes, epsilon 0.1"] > five["episodes, epsilon 0.1"] > all_known["episodes, epsilon 0.1"] == 0
+    assert len({tuple(row) for row in proof.table}) == 1

@@ -41,3 +41,4 @@ def test_quick_run():
     proof = prove("revealing-pomdp", quick=True, show_progress=False)
     assert {row["cost against"] for row in proof.table} >= {"symbols", "states", "optimal: OMLE"}
     assert all(verdict.numbers for verdict in proof.verdicts)
+    assert len({tuple(row) for row in proof.table}) == 1

@@ -22,6 +22,7 @@ from headstart.finite.planning import greedy, value_of
 from headstart.finite.rare_rooms import door_policies, rare_rooms, recorded_doors
 from headstart.papers import figures
 from headstart.papers.paper import Claim, Paper, Result, Row, Verdict
+from headstart.papers.tables import fill
 
 DOORS, COVERED, EPSILONS, BETA, SAMPLES = 6, (0, 2, 4, 5, 6), (0.2, 0.1, 0.05), 4.0, 100_000
 MAIN, BETWEEN, MOSTLY = 0.1, (0, 2, 4, 5), 5
@@ -178,7 +179,7 @@ def table(results: Sequence[Result]) -> list[Row]:
     for name, data in (("PEDEL", "none"), ("FTPedel", f"{RANDOM['episodes']:,} episodes of one policy")):
         episodes = float(np.mean([r["random"][name] for r in results]))
         rows.append({"data": f"random worlds, {data}", "episodes, epsilon 0.2": episodes})
-    return rows
+    return fill(rows)
 
 
 def draw(results: Sequence[Result], path: Path) -> None:

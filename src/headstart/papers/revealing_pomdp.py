@@ -24,6 +24,7 @@ from headstart.finite.omle import OMLE
 from headstart.finite.reveal_lock import RevealLock
 from headstart.papers import figures
 from headstart.papers.paper import Claim, Paper, Result, Row, Verdict
+from headstart.papers.tables import fill
 
 LEVEL, REPLICATIONS, CANDIDATES, PAIRS = 0.9, 300, 4, 32
 GRIDS: dict[str, tuple[float, ...]] = {
@@ -228,7 +229,7 @@ def table(results: Sequence[Result]) -> list[Row]:
         rows.append(row | {"high": numbers["high"], "theory": theory, "first": regret[0], "last": regret[-1]})
     rows += [{"cost against": f"opened: {name}", "rate": rate} for name, rate in _opened(results).items()]
     optimal = float(np.mean([result["omle"]["optimal"] for result in results]))
-    return [*rows, {"cost against": "optimal: OMLE", "rate": optimal}]
+    return fill([*rows, {"cost against": "optimal: OMLE", "rate": optimal}])
 
 
 def draw(results: Sequence[Result], path: Path) -> None:
