@@ -26,6 +26,8 @@ WORLDS.add("grid", f"{_AT}.worlds:grid", "from corner to corner on slippery grou
 WORLDS.add("random-linear", f"{_AT}.linear:random_linear_world", "random, of low rank, with its features")
 WORLDS.add("noisy-choices", f"{_AT}.noisy_choices:noisy_choices", "right answers that show only on average")
 WORLDS.add("slip-lock", f"{_AT}.slip_lock:slip_lock", "a code whose right actions may fail, rewards at the end")
+WORLDS.add("block-lock", f"{_AT}.block_lock:block_lock", "a lock of three hidden states seen through many observations")
+WORLDS.add("rare-rooms", f"{_AT}.rare_rooms:rare_rooms", "doors that seldom open, one of them to a prize")
 
 LEARNERS = Registry("learner of finite worlds")
 LEARNERS.add("ucbvi", f"{_AT}.ucbvi:UCBVI", "value iteration in the empirical world, with a bonus for the unknown")
