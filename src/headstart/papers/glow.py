@@ -259,6 +259,6 @@ PAPER = Paper(
     tried=(
         "Ten other codes at first (seeds 0 to 9). The two claims on double sampling were one and failed: with mixed "
         "data HyGLOW's regret was less by 57.5 (upper end -36.2), with an expert's data by 1.0 (upper end 0.4), where "
-        "both arms find the optimum within a few dozen episodes. They are now claims of their own, on thirty new codes.",
+        "both arms find the optimum within a few dozen episodes. They are now two claims, on thirty new codes.",
     ),
 )
