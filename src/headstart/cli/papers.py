@@ -155,15 +155,15 @@ def _verdict(holds: bool, numbers: Mapping[str, float]) -> str:
 
 
 def format_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows with the same keys as lines of text, numbers aligned to the right."""
+    """Rows as lines of text, a column a key, numbers aligned to the right; a row need not have every key."""
     if not rows:
         return ""
     from headstart.papers.page import number
 
-    names = list(rows[0])
-    cells = [[number(row[name]) for name in names] for row in rows]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[number(row.get(name, "")) for name in names] for row in rows]
     widths = [max(len(name), *(len(line[i]) for line in cells)) for i, name in enumerate(names)]
-    right = [isinstance(rows[0][name], int | float) for name in names]
+    right = [any(isinstance(row.get(name), int | float) for row in rows) for name in names]
     lines = [names, ["-" * width for width in widths], *cells]
     return "\n".join(
         "  " + "  ".join(text.rjust(w) if r else text.ljust(w) for text, w, r in zip(line, widths, right)).rstrip()

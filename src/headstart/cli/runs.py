@@ -1,55 +1,97 @@
-"""``headstart runs`` and ``headstart report``."""
+"""``headstart runs``: list, filter, query, tag and share recorded runs."""
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 
 @dataclass
 class ListOptions:
-    """List recorded runs."""
+    """List recorded runs.
 
-    folders: tuple[Path, ...] = (Path("runs"),)
+    Four commands do something with them, each with its own --help. `headstart runs pack RUN…` writes runs into one
+    file, `verify FILE` checks such a file, `add FILE` merges it (equal runs once, conflicting ones not at all), and
+    `tag RUN WORD…` adds tags.
+    """
+
+    folders: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
     """Where to look, at any depth."""
     where: tuple[str, ...] = ()
-    """Filters such as method=iql or world='Hopper*'; * and ? stand for anything."""
+    """Conditions, all of which have to hold: method=iql world='Hopper*' expectile>=0.8 tag=baseline commit=9bc6*. Any
+    field of the configuration will do; the same key several times with = gives alternatives."""
+    columns: tuple[str, ...] = ()
+    """Columns to print: those of --format csv, or any field of the configuration."""
+    sort: str | None = None
+    """Column to sort by; a minus before it for the largest first."""
+    limit: int | None = None
+    """Print no more than this many."""
+    sql: str | None = None
+    """A query about the table `runs`, its fields as columns ("method.discount" in quotes), in place of the above."""
+    conflicts: bool = False
+    """Show runs of one configuration, seeds and code whose numbers differ."""
     format: Literal["table", "json", "csv"] = "table"
-    """How to print them."""
+    """How to print."""
 
 
 def runs(arguments: Sequence[str]) -> int:
     """Run ``headstart runs``."""
-    import tyro
-
+    commands = {"pack": _pack, "verify": _verify, "add": _add, "tag": _tag}
+    if arguments and arguments[0] in commands:
+        return commands[arguments[0]](list(arguments[1:]))
     options = tyro.cli(ListOptions, args=list(arguments), prog="headstart runs")
     from headstart.core.errors import UsageError
-    from headstart.runs.query import runs_table
 
-    filters = {}
-    for condition in options.where:
-        name, separator, pattern = condition.partition("=")
-        if not separator:
-            raise UsageError(f"filter {condition!r}; write it as column=pattern, for example method=iql")
-        filters[name] = pattern
     missing = [str(folder) for folder in options.folders if not folder.is_dir()]
     if missing and options.folders != (Path("runs"),):
         raise UsageError(f"no folder {', '.join(missing)}; give folders that hold runs")
-    table = runs_table(options.folders, filters)
-    if options.format != "table":
-        print(table.write_json() if options.format == "json" else table.write_csv(), end="")
-        return 0
-    if not table.height:
+    if options.conflicts:
+        return _conflicts(options.folders)
+    table = _chosen(options)
+    if options.format == "json":
+        print(table.write_json())
+    elif options.format == "csv":
+        lists = [name for name, kind in table.schema.items() if kind.is_nested()]
+        print(table.with_columns(table[name].list.join(" ") for name in lists).write_csv(), end="")
+    elif not table.height:
         print("no runs found; `headstart train` makes one", file=sys.stderr)
-        return 0
+    else:
+        _print(table, plain=bool(options.sql or options.columns))
+    return 0
+
+
+def _chosen(options: ListOptions) -> Any:
+    from headstart.runs.index import RECORD
+    from headstart.runs.query import Condition, runs_table, sql, with_fields
+
+    if options.sql is not None:
+        return sql(options.folders, options.sql)
+    table = runs_table(options.folders, [Condition.parse(text) for text in options.where])
+    if options.sort is not None:
+        key = options.sort.removeprefix("-")
+        order = with_fields(table, [key])[key].arg_sort(descending=options.sort.startswith("-"), nulls_last=True)
+        table = table[order]
+    table = table.head(options.limit) if options.limit is not None else table
+    return with_fields(table, options.columns) if options.columns else table.drop(RECORD)
+
+
+def _print(table: Any, plain: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    console = Console()
+    if plain:
+        shown = Table(*table.columns)
+        for row in table.iter_rows():
+            shown.add_row(*map(_cell, row))
+        console.print(shown)
+        return
     shown = Table(*("run", "method", "world", "data", "state", "seeds", "steps", "updates", "return", "score", "begun"))
     for row in table.iter_rows(named=True):
         cells = [row["path"], row["method"], row["world"], row["data"], row["state"], row["seeds"]]
@@ -58,58 +100,108 @@ def runs(arguments: Sequence[str]) -> int:
         shown.add_row(*map(_cell, cells), begun or "")
         if row["problem"]:
             shown.add_row(f"  [red]{row['problem']}[/red]")
-    Console().print(shown)
-    return 0
+    console.print(shown)
 
 
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _conflicts(folders: Sequence[Path]) -> int:
+    from headstart.runs.pack import conflicts
+
+    found = conflicts(folders)
+    for paths in found:
+        print("the same configuration, seeds and code, other numbers: " + ", ".join(map(str, paths)))
+    if not found:
+        print("no conflicts")
+    return 1 if found else 0
 
 
 @dataclass
-class ReportOptions:
-    """Write one self-contained page about one or more runs: learning curves, statistics, differences, provenance."""
+class PackOptions:
+    """Write runs into one file, with a digest of everything in it."""
 
     runs: tuple[Path, ...]
     """Folders of the runs."""
-    out: Path = Path("report.html")
-    """File to write."""
-    title: str | None = None
-    """Heading of the page."""
-    labels: tuple[str, ...] = field(default=())
-    """Names of the runs on the page, in the same order."""
-    figure: Path | None = None
-    """Also write the learning curves as a figure: a name that ends in .svg or .png."""
-    overwrite: bool = True
-    """Replace the file if it exists."""
+    out: Path = Path("runs.zip")
+    """The file to write."""
+    checkpoints: bool = False
+    """Pack what they learned too, not only what they recorded."""
 
 
-def report(arguments: Sequence[str]) -> int:
-    """Run ``headstart report``."""
-    import tyro
+@dataclass
+class AddOptions:
+    """Merge packed runs into a folder; nothing there is overwritten."""
 
-    options = tyro.cli(
-        Annotated[ReportOptions, tyro.conf.PositionalRequiredArgs], args=list(arguments), prog="headstart report"
-    )
-    from headstart.core.errors import UsageError
-    from headstart.report.page import write_page
+    file: Path
+    """The packed file."""
+    to: Path = Path("runs")
+    """Folder of runs to merge them into."""
 
-    if not options.runs:
-        raise UsageError("no runs given; `headstart runs` lists them")
-    if options.labels and len(options.labels) != len(options.runs):
-        raise UsageError(f"{len(options.labels)} labels for {len(options.runs)} runs; give one for each")
-    if options.out.exists() and not options.overwrite:
-        raise UsageError(f"{options.out} exists already; give another --out, or --overwrite")
-    if not re.search(r"\.html?$", options.out.name):
-        raise UsageError(f"{options.out}: the page is HTML; give a name that ends in .html")
-    path = write_page(options.runs, options.out, options.title, options.labels or None)
-    print(f"page written to {path}")
-    if options.figure is not None:
-        from headstart.report.figures import draw_runs
-        from headstart.runs.folder import RunFolder
 
-        folders = [RunFolder.open(run) for run in options.runs]
-        print(f"figure written to {draw_runs(folders, options.figure, labels=options.labels or None)}")
+@dataclass
+class VerifyOptions:
+    """Check that a packed file is what was packed."""
+
+    file: Path
+    """The packed file."""
+
+
+@dataclass
+class TagOptions:
+    """Add tags to a run, and print those it has."""
+
+    run: Path
+    """Folder of the run."""
+    tags: tuple[str, ...] = ()
+    """Words to add."""
+    remove: tuple[str, ...] = ()
+    """Words to take away."""
+
+
+def _parse(options: Any, arguments: list[str], name: str) -> Any:
+    kind: Any = Annotated[options, tyro.conf.PositionalRequiredArgs]
+    return tyro.cli(kind, args=arguments, prog=f"headstart runs {name}")
+
+
+def _pack(arguments: list[str]) -> int:
+    options = _parse(PackOptions, arguments, "pack")
+    from headstart.runs.pack import pack
+
+    print(f"{len(options.runs)} runs packed into {pack(options.runs, options.out, options.checkpoints)}")
+    return 0
+
+
+def _verify(arguments: list[str]) -> int:
+    options = _parse(VerifyOptions, arguments, "verify")
+    from headstart.runs.pack import verify
+
+    names = verify(options.file)
+    print(f"{options.file} is what was packed: {', '.join(names)}")
+    return 0
+
+
+def _add(arguments: list[str]) -> int:
+    options = _parse(AddOptions, arguments, "add")
+    from headstart.runs.pack import add
+
+    outcomes = add(options.file, options.to)
+    said = {"added": "added as", "present": "is there already:", "conflict": "left out, other numbers than"}
+    for one in outcomes:
+        print(f"{one.name} {said[one.outcome]} {one.path}")
+    return 1 if any(one.outcome == "conflict" for one in outcomes) else 0
+
+
+def _tag(arguments: list[str]) -> int:
+    options = _parse(TagOptions, arguments, "tag")
+    from headstart.runs.index import tag
+
+    print(" ".join(tag(options.run, options.tags, options.remove)))
     return 0

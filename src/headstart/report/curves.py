@@ -15,7 +15,7 @@ from headstart.core.errors import DataError, UsageError
 from headstart.core.registry import unknown
 from headstart.evaluate.statistics import Interval, interquartile_mean, stratified_bootstrap
 from headstart.runs.folder import RunFolder
-from headstart.runs.query import name_of
+from headstart.runs.index import name_of
 
 Axis = Literal["environment_steps", "updates", "time"]
 AXES: dict[Axis, str] = {

@@ -18,7 +18,7 @@ from headstart.report import sections
 from headstart.report.curves import AXES, Axis, Curve, curve_from_metrics, main_metric, run_labels
 from headstart.report.figures import METRIC_LABELS
 from headstart.runs.folder import RunFolder
-from headstart.runs.query import name_of
+from headstart.runs.index import name_of
 
 PAGE_POINTS = 200
 """Points of a curve on the page at most."""

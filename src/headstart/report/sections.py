@@ -14,7 +14,7 @@ from headstart.evaluate.scores import find_reference
 from headstart.evaluate.statistics import Interval, interquartile_mean, stratified_bootstrap
 from headstart.report.curves import final_values
 from headstart.report.figures import METRIC_LABELS, PHASE_LABELS
-from headstart.runs.query import name_of
+from headstart.runs.index import flatten, name_of
 
 if TYPE_CHECKING:
     from headstart.report.page import RunOnPage
@@ -150,19 +150,6 @@ def configurations(shown: Sequence[RunOnPage]) -> str:
             for index, run in enumerate(shown)
         )
     )
-
-
-def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested mapping as one level, keys joined with dots; lists of mappings by position, other lists whole."""
-    flat: dict[str, Any] = {}
-    for key, item in value.items():
-        if isinstance(item, list) and item and all(isinstance(part, Mapping) for part in item):
-            item = {str(position + 1): part for position, part in enumerate(item)}
-        if isinstance(item, Mapping):
-            flat |= flatten(item, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = item
-    return flat
 
 
 def _result_row(index: int, run: RunOnPage, headlines: Sequence[str]) -> str:

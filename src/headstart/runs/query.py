@@ -1,105 +1,161 @@
-"""Find recorded runs and list them as a table, without loading anything heavy."""
+"""Choose among recorded runs, by conditions or by SQL, without loading anything heavy."""
 
 from __future__ import annotations
 
 import fnmatch
-import os
-from collections.abc import Iterable, Mapping
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from headstart.core.errors import DataError
+from headstart.core.errors import UsageError
 from headstart.core.registry import unknown
-from headstart.runs.folder import RunFolder, overall_state
+from headstart.runs.index import COLUMNS, RECORD, flatten, index
 
-COLUMNS: dict[str, Any] = {
-    "path": pl.String,
-    "method": pl.String,
-    "world": pl.String,
-    "data": pl.String,
-    "state": pl.String,
-    "seeds": pl.Int64,
-    "updates": pl.Int64,
-    "environment_steps": pl.Int64,
-    "last_return": pl.Float64,
-    "last_score": pl.Float64,
-    "created": pl.Float64,
-    "problem": pl.String,
-}
-"""Columns of the table of runs. Counters are the least of the seeds', last values their mean, ``created`` seconds since
-1970; ``problem`` says what is damaged, or how the first failed seed failed."""
+_CONDITION = re.compile(r"^\s*(?P<key>[^=!<>\s]+)\s*(?P<operator>!=|<=|>=|=|<|>)\s*(?P<value>.*?)\s*$", re.DOTALL)
 
 
-def find_runs(folders: Iterable[Path | str]) -> list[Path]:
-    """Every run at or below the given folders, sorted, each once. Nothing is looked for inside a run."""
-    found = set()
-    for root in folders:
-        for folder, below, files in os.walk(root):
-            if "run.json" in files:
-                found.add(Path(folder))
-                below.clear()
-            else:
-                below[:] = [name for name in below if not name.startswith(".")]
-    return sorted(found)
+@dataclass(frozen=True)
+class Condition:
+    """One condition on a run.
+
+    Attributes:
+        key: a column of the table of runs, ``tag``, a field of the configuration by its dotted name
+            (``method.expectile``) or by its last part (``expectile``; the outermost that fits), or a part of the
+            provenance (``packages.jax``).
+        operator: ``=``, ``!=``, ``<``, ``<=``, ``>`` or ``>=``.
+        value: a number, or text in which ``*`` and ``?`` stand for anything; case does not matter.
+    """
+
+    key: str
+    operator: str
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> Condition:
+        """A condition such as ``method=iql``, ``discount>=0.99`` or ``world=Hopper*``.
+
+        Raises:
+            UsageError: it is no condition, or compares the order of what is no number.
+        """
+        match = _CONDITION.match(text)
+        if match is None:
+            raise UsageError(f"{text!r} is no condition; write for example method=iql, expectile>=0.8 or tag!=old")
+        condition = cls(**match.groupdict())
+        if condition.operator[0] in "<>" and _number(condition.value) is None:
+            raise UsageError(f"{text!r} asks for an order, which needs a number; {condition.value!r} is none")
+        return condition
+
+    def holds(self, value: Any) -> bool:
+        """Whether it holds for a value; for a list (tags), for any of its elements. None fulfils ``!=`` alone."""
+        if self.operator == "!=":
+            return not Condition(self.key, "=", self.value).holds(value)
+        if isinstance(value, list):
+            return any(self.holds(element) for element in value)
+        wanted, number = _number(self.value), _number(value)
+        if wanted is not None and number is not None:
+            return {
+                "=": number == wanted,
+                "<": number < wanted,
+                "<=": number <= wanted,
+                ">": number > wanted,
+                ">=": number >= wanted,
+            }[self.operator]
+        return self.operator == "=" and value is not None and fnmatch.fnmatch(str(value).lower(), self.value.lower())
 
 
-def runs_table(folders: Iterable[Path | str], filters: Mapping[str, str] | None = None) -> pl.DataFrame:
-    """The runs below some folders as a table with the columns ``COLUMNS``, oldest first.
+def runs_table(folders: Iterable[Path | str], conditions: Sequence[Condition] = ()) -> pl.DataFrame:
+    """The runs below some folders for which all conditions hold, oldest first; columns as for ``index``.
 
-    A damaged run has a row with the state "damaged" and says why; it does not hide the others.
-
-    Args:
-        folders: where to look.
-        filters: column to a pattern that its value has to match, case ignored; ``*`` and ``?`` stand for anything.
+    Several ``=`` on one key are alternatives, but for tags, all of which a run needs to have.
 
     Raises:
-        UsageError: a filter names no column; the nearest are offered.
+        UsageError: a key names nothing that any run has; the nearest are offered.
     """
-    filters = filters or {}
-    for column in filters:
-        if column not in COLUMNS:
-            raise unknown("column of runs", column, COLUMNS)
-    rows = [row for path in find_runs(folders) if _matches(row := _row(path), filters)]
-    return pl.DataFrame(rows, schema=COLUMNS).sort("created", "path", nulls_last=True)
+    table = index(folders)
+    if not conditions:
+        return table
+    values = {condition.key: _values(table, condition.key) for condition in conditions}
+    kept = [_all_hold(conditions, {key: column[row] for key, column in values.items()}) for row in range(table.height)]
+    return table.filter(pl.Series(kept, dtype=pl.Boolean))
 
 
-def name_of(config: Mapping[str, Any], part: str) -> str | None:
-    """The name recorded for a part of a configuration ("method", "world", "data"), or None when there is none."""
-    value = config.get(part)
-    if isinstance(value, Mapping):
-        value = value.get("name")
-    return None if value is None else str(value)
+def with_fields(table: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    """The table with these keys (as in ``Condition``) as its columns, in this order.
+
+    Raises:
+        UsageError: a key names nothing that any run has; the nearest are offered.
+    """
+    return pl.DataFrame({key: pl.Series(key, _values(table, key), strict=False) for key in keys})
 
 
-def _row(path: Path) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"path": str(path)}
+def sql(folders: Iterable[Path | str], query: str) -> pl.DataFrame:
+    """The answer to an SQL query about the table ``runs``: ``COLUMNS`` and every field, by its dotted name in quotes.
+
+    Raises:
+        UsageError: the query cannot be run.
+    """
+    table = index(folders)
+    records = [flatten(json.loads(text)["config"]) if text else {} for text in table[RECORD]]
+    names = sorted({name for record in records for name in record} - set(table.columns))
+    fields = {name: pl.Series(name, [_plain(record.get(name)) for record in records], strict=False) for name in names}
     try:
-        run = RunFolder.open(path)
-        row |= {part: name_of(run.config, part) for part in ("method", "world", "data")}
-        row |= {"seeds": len(run.seeds), "created": run.created}
-        statuses = [folder.status() for folder in run.seed_folders()]
-    except DataError as error:
-        return row | {"state": "damaged", "problem": str(error)}
-    errors = [status.error for status in statuses if status.error]
-    return row | {
-        "state": overall_state(status.state for status in statuses),
-        "updates": min(status.updates for status in statuses),
-        "environment_steps": min(status.environment_steps for status in statuses),
-        "last_return": _mean(status.last.get("evaluation/return") for status in statuses),
-        "last_score": _mean(status.last.get("evaluation/score") for status in statuses),
-        "problem": f"{errors[0]['kind']}: {errors[0]['message']}" if errors else None,
-    }
+        return pl.SQLContext(runs=table.drop(RECORD).with_columns(**fields)).execute(query, eager=True)
+    except pl.exceptions.PolarsError as error:
+        raise UsageError(f"the query cannot be run: {error}") from error
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+def _all_hold(conditions: Sequence[Condition], values: Mapping[str, Any]) -> bool:
+    alternatives: dict[str, bool] = {}
+    for condition in conditions:
+        holds = condition.holds(values[condition.key])
+        if condition.operator == "=" and condition.key not in ("tag", "tags"):
+            alternatives[condition.key] = alternatives.get(condition.key, False) or holds
+        elif not holds:
+            return False
+    return all(alternatives.values())
 
 
-def _matches(row: Mapping[str, Any], filters: Mapping[str, str]) -> bool:
-    return all(
-        row[column] is not None and fnmatch.fnmatch(str(row[column]).lower(), pattern.lower())
-        for column, pattern in filters.items()
-    )
+def _values(table: pl.DataFrame, key: str) -> list[Any]:
+    if not table.height:
+        return []
+    if key == "tag":
+        key = "tags"
+    if key in COLUMNS:
+        return table[key].to_list()
+    records = [_fields(text) for text in table[RECORD]]
+    known = {name for record in records for name in record}
+    if key not in known:
+        ending = [name for name in known if name.endswith(f".{key}")]
+        outermost = [name for name in ending if name.count(".") == min(name.count(".") for name in ending)]
+        if len(outermost) > 1:
+            raise UsageError(f"{key!r} fits {', '.join(sorted(outermost))}; give one of them")
+        if not ending:
+            raise unknown("column or field of runs", key, [*COLUMNS, "tag", *known])
+        key = outermost[0]
+    return [_plain(record.get(key)) for record in records]
+
+
+def _plain(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list) else value
+
+
+def _fields(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    record = json.loads(text)
+    provenance = record["provenance"]
+    return flatten(record["config"]) | flatten({part: provenance.get(part) for part in provenance})
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None

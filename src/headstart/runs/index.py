@@ -1,0 +1,196 @@
+"""An index of recorded runs: all that lists and filters need, read from disk again only where it has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from headstart.core.errors import DataError
+from headstart.core.files import cache_folder, read_json, write_atomically, write_json
+from headstart.runs.folder import RunFolder, overall_state
+
+COLUMNS: dict[str, Any] = {
+    "path": pl.String,
+    "method": pl.String,
+    "world": pl.String,
+    "data": pl.String,
+    "state": pl.String,
+    "seeds": pl.Int64,
+    "updates": pl.Int64,
+    "environment_steps": pl.Int64,
+    "last_return": pl.Float64,
+    "last_score": pl.Float64,
+    "created": pl.Float64,
+    "commit": pl.String,
+    "tags": pl.List(pl.String),
+    "problem": pl.String,
+}
+"""Columns of the table of runs. Counters are the least of the seeds', last values their mean, ``created`` seconds since
+1970; ``problem`` says what is damaged, or how the first failed seed failed."""
+
+RECORD = "record"
+"""Column with the rest of ``run.json`` as JSON text: configuration, provenance, seeds."""
+
+STAMP = "stamp"
+_SCHEMA = COLUMNS | {RECORD: pl.String, STAMP: pl.String}
+_VERSION = 1
+
+
+def index(folders: Iterable[Path | str]) -> pl.DataFrame:
+    """The runs at or below some folders, each once, oldest first, with the columns ``COLUMNS`` and ``RECORD``.
+
+    What was read is kept in the cache; a run is read again when its files have changed or while it is running. A
+    damaged run has a row with the state "damaged" and says why; it does not hide the others.
+    """
+    tables = [_index_of(Path(folder)) for folder in folders]
+    table = pl.concat(tables) if tables else pl.DataFrame(schema=_SCHEMA)
+    return table.unique("path", keep="first").sort("created", "path", nulls_last=True).drop(STAMP)
+
+
+def find_runs(folder: Path | str) -> Iterator[tuple[Path, list[str]]]:
+    """Every run at or below a folder with the names of its seeds' folders. Nothing is looked for inside a run."""
+    for place, below, files in os.walk(folder):
+        if "run.json" in files:
+            yield Path(place), sorted(name for name in below if name.startswith("seed-"))
+            below.clear()
+        else:
+            below[:] = [name for name in below if not name.startswith(".")]
+
+
+def tag(run: Path | str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> list[str]:
+    """Add tags to a run and remove others; returns those it has then.
+
+    Raises:
+        UsageError: there is no run there.
+        DataError: its record or its tags are damaged.
+    """
+    path = RunFolder.open(run).path
+    tags = sorted({*_tags(path), *add} - set(remove))
+    write_json(path / "tags.json", tags)
+    return tags
+
+
+def name_of(config: Mapping[str, Any], part: str) -> str | None:
+    """The name recorded for a part of a configuration ("method", "world", "data"), or None when there is none."""
+    value = config.get(part)
+    if isinstance(value, Mapping):
+        value = value.get("name")
+    return None if value is None else str(value)
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested mapping as one level, keys joined with dots; lists of mappings by position, other lists whole."""
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        if isinstance(item, list) and item and all(isinstance(part, Mapping) for part in item):
+            item = {str(position + 1): part for position, part in enumerate(item)}
+        if isinstance(item, Mapping):
+            flat |= flatten(item, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = item
+    return flat
+
+
+def _index_of(folder: Path) -> pl.DataFrame:
+    kept = _cache_of(folder)
+    known = _read_cache(kept)
+    rows: list[dict[str, Any]] = []
+    reused: list[str] = []
+    for path, seeds in find_runs(folder):
+        stamp = _stamp(path, seeds)
+        if known.get(str(path)) == stamp:
+            reused.append(str(path))
+        else:
+            rows.append(_row(path) | {STAMP: stamp})
+    table = pl.DataFrame(rows, schema=_SCHEMA)
+    if reused:
+        earlier = pl.read_parquet(kept, memory_map=False)
+        if len(reused) < earlier.height:
+            earlier = earlier.filter(pl.col("path").is_in(reused))
+        table = pl.concat([earlier, table])
+    if rows or len(reused) < len(known):
+        _write_cache(kept, table)
+    return table
+
+
+def _cache_of(folder: Path) -> Path:
+    # Relative and absolute names of one folder are listed as they were given, and kept apart.
+    name = hashlib.sha256(f"{_VERSION} {Path.cwd()} {folder}".encode()).hexdigest()[:16]
+    return cache_folder() / "runs" / f"{name}.parquet"
+
+
+def _read_cache(path: Path) -> dict[str, str]:
+    try:
+        table = pl.read_parquet(path, columns=["path", STAMP, "state"], memory_map=False)
+    except (OSError, pl.exceptions.PolarsError):
+        return {}
+    table = table.filter(pl.col("state") != "running")  # whether it still runs, its files do not say
+    return dict(zip(table["path"], table[STAMP], strict=True))
+
+
+def _write_cache(path: Path, table: pl.DataFrame) -> None:
+    import io
+
+    content = io.BytesIO()
+    table.write_parquet(content, compression="lz4")
+    try:
+        write_atomically(path, content.getvalue())
+    except OSError:
+        return  # an index that cannot be kept is built again
+
+
+def _stamp(path: Path, seeds: list[str]) -> str:
+    """Changes whenever the run's record, tags or a seed's status do."""
+    parts = []
+    for name in ("run.json", "tags.json", *(f"{seed}/status.json" for seed in seeds)):
+        try:
+            facts = os.stat(f"{path}/{name}")
+            parts.append(f"{facts.st_mtime_ns}:{facts.st_size}")
+        except OSError:
+            parts.append("")
+    return " ".join(parts)
+
+
+def _row(path: Path) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(_SCHEMA) | {"path": str(path)}
+    try:
+        run = RunFolder.open(path)
+        row |= {part: name_of(run.config, part) for part in ("method", "world", "data")}
+        row |= {"seeds": len(run.seeds), "created": run.created, "tags": _tags(path)}
+        row["commit"] = run.provenance.get("code", {}).get("commit")
+        row[RECORD] = json.dumps({"config": run.config, "provenance": run.provenance, "seeds": run.seeds})
+        statuses = [folder.status() for folder in run.seed_folders()]
+    except DataError as error:
+        return row | {"state": "damaged", "problem": str(error)}
+    errors = [status.error for status in statuses if status.error]
+    return row | {
+        "state": overall_state(status.state for status in statuses),
+        "updates": min(status.updates for status in statuses),
+        "environment_steps": min(status.environment_steps for status in statuses),
+        "last_return": _mean(status.last.get("evaluation/return") for status in statuses),
+        "last_score": _mean(status.last.get("evaluation/score") for status in statuses),
+        "problem": f"{errors[0]['kind']}: {errors[0]['message']}" if errors else None,
+    }
+
+
+def _tags(path: Path) -> list[str]:
+    try:
+        tags = read_json(path / "tags.json")
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path / 'tags.json'} is not a readable list of tags: {error}") from error
+    if not isinstance(tags, list) or not all(isinstance(one, str) for one in tags):
+        raise DataError(f"{path / 'tags.json'} is not a list of words")
+    return tags
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
