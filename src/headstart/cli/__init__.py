@@ -13,6 +13,7 @@ COMMANDS = {
     ),
     "train": ("train", "train a method on a world, on data, or on both"),
     "resume": ("train", "go on with a run that was stopped, killed or failed"),
+    "tune": ("tune", "search a method's hyper-parameters, and test the choice on seeds it never saw"),
     "eval": ("policies", "play evaluation episodes with a run's policy"),
     "export": ("policies", "write a run's policy as an ONNX file"),
     "data": ("data", "describe, build, convert and list datasets"),
