@@ -112,7 +112,7 @@ class Agent:
         """
         seen = self.checked_context(context)
         action, propensity = _choose(self.learner, self.state, seen, np.uint32(self.seed), np.uint32(self.decisions))
-        decision = Decision(self.decisions, int(action), float(propensity))
+        decision = Decision(self.decisions, action.item(), propensity.item())
         self.restore_choice(decision, seen)
         return decision
 
