@@ -211,7 +211,7 @@ def _preferences(results: Sequence[Result]) -> Verdict:
     _, clone_low, _ = paired_bootstrap(few[:, -1], np.zeros(len(few)))
     _, many_low, _ = paired_bootstrap(many[:, 0], many[:, -1])
     best = gains.mean(0).argmax(-1)
-    falls = bool((np.diff(best) <= 0).all()) and best[0] > best[-1]
+    falls = bool((np.diff(best) <= 0).all() and best[0] > best[-1])
     numbers = {
         "few: low of temperature 1 - temperature 0.01": few_low,
         "few: low of temperature 1 - clone": clone_low,
@@ -347,6 +347,8 @@ PAPER = Paper(
     quick_seeds=(0,),
     deviations=(
         "The paper has no experiments; these are ours, in finite worlds only (not its linear ones).",
+        "Not claimed, but in the table: with few demonstrations certificates take more episodes than without any, and "
+        "exploration that never leaves the policy takes many times more.",
         "Widths are Bernstein's with a small constant; rewards are known, as in the paper.",
         "The temperature uses the exact divergence in the claims; that estimated from held-out demonstrations is in "
         "the table.",
