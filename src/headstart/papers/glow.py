@@ -179,7 +179,8 @@ def draw(results: Sequence[Result], path: Path) -> None:
                 curves = np.array([result["regret"][arm] for result in results])
                 figures.curve(axes, results[0]["episodes"][: curves.shape[1]], curves, ARMS[arm], index)
             axes.set(xlabel="episodes", ylabel="regret", title=title)
-            axes.legend()
+            axes.set_ylim(top=1.45 * axes.get_ylim()[1])  # room for the legend
+            axes.legend(loc="upper left")
 
 
 PAPER = Paper(
