@@ -39,6 +39,7 @@ def failing(**changed):
 
 def test_all_claims_can_hold(tmp_path):
     assert failing() == []
+    json.dumps([verdict.__dict__ for verdict in PAPER.verdicts(results())], allow_nan=False)
     PAPER.draw(results(), tmp_path / "figure.svg")
     assert len(PAPER.table(results())) == 9 + 2 + 3
 

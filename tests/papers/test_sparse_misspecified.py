@@ -55,6 +55,7 @@ def failing(**changed):
 
 def test_all_claims_can_hold(tmp_path):
     assert failing() == []
+    json.dumps([verdict.__dict__ for verdict in PAPER.verdicts(results())], allow_nan=False)
     PAPER.draw(results(), tmp_path / "figure.svg")
     assert {"d=8", "d=256"} <= PAPER.table(results())[0].keys()
 

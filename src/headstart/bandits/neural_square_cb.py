@@ -71,8 +71,9 @@ class NeuralLearner(Learner):
         """
         if spec.features is None:
             raise UsageError("a neural learner needs features of each arm; this bandit has none: take ucb or thompson")
+        unit = UnitRewards.of(spec)
         net = init_network(key, spec.features, self.width, self.depth, *self.perturbed_by)
-        return NeuralState(net, UnitRewards.of(spec), jnp.zeros((), jnp.int32))
+        return NeuralState(net, unit, jnp.zeros((), jnp.int32))
 
     @property
     def perturbed_by(self) -> tuple[int, float]:

@@ -130,7 +130,7 @@ def judge(results: Sequence[Result]) -> list[Verdict]:
             holds=kept["largest difference"] <= 1e-9 and kept["pulls too many"] <= 0,
             numbers=kept,
         ),
-        Verdict(claim="regret-rate", holds=growth.high < 0.65, numbers=growth._asdict()),
+        Verdict(claim="regret-rate", holds=bool(growth.high < 0.65), numbers=growth._asdict()),
         Verdict(claim="recovery-blind", holds=saved["low"] > 0, numbers=saved),
     ]
 
@@ -198,7 +198,7 @@ PAPER = Paper(
     claims=(
         Claim(
             name="near-optimal",
-            sentence="What periodic plans lose to the bound on all policies shrinks about as fast as 1 / sqrt K, or faster.",
+            sentence="What periodic plans lose to the bound on all policies shrinks about like 1 / sqrt K, or faster.",
             test=(
                 "log-log slope over K = 4 to 64, N = 6 K, of the mean of 1 - value / bound, seeds resampled: upper end "
                 "of the 95 % interval <= -0.4, for the paper's rounding and for the restricted planner"

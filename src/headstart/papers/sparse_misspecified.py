@@ -147,7 +147,7 @@ def judge(results: Sequence[Result]) -> list[Verdict]:
     powers = _powers(results)
     lines = {name: _line(results[0]["sparsities"], _needles(results, name)) for name in NEEDLE_LEARNERS}
     return [
-        Verdict(claim="dimension", holds=lost["least squares"].low > 0.25 and flat, numbers=slopes),
+        Verdict(claim="dimension", holds=bool(lost["least squares"].low > 0.25 and flat), numbers=slopes),
         Verdict(
             claim="promise",
             holds=max(excess.values()) <= 0 and fewer == 1.0,
