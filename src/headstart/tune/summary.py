@@ -21,7 +21,7 @@ def summary(tuning: Tuning) -> str:
 
 
 def verdict(tuning: Tuning) -> list[str]:
-    """What the incumbent scored on both kinds of seeds, how far they are apart, and what was gained over the default."""
+    """What the incumbent scored on both kinds of seeds, how far apart they are, and the gain over the default."""
     tuned, tested = tuning.tuning_scores, tuning.test_scores()
     lines = [f"tuning seeds, by which it was chosen: {_mean(tuned)}"]
     if not len(tested):
