@@ -148,7 +148,7 @@ def _simulate(arguments: Sequence[str]) -> int:
     regret = stratified_bootstrap(curves.regret[:, None], mean)
     columns = zip(curves.episodes, regret.estimate, regret.low, regret.high, curves.values.mean(0))
     names = ("episodes", "regret", "low", "high", "value")
-    rows = [dict(zip(names, (int(first), *map(float, others)))) for first, *others in columns]
+    rows: list[dict[str, Any]] = [dict(zip(names, (int(first), *map(float, others)))) for first, *others in columns]
     print(f"{name} on {options.world}, {len(curves.regret)} seeds; optimal value {curves.optimal:.4g}\n")
     print(format_table(rows))
     print("\nregret: mean over seeds, with a 95 % bootstrap interval; value: of the policy played last, mean")

@@ -80,13 +80,12 @@ class FiniteMDP(eqx.Module):
             raise UsageError(f"horizon is {horizon}; an episode needs a whole number of steps, at least 1")
         if reward_noise not in ("none", "bernoulli"):
             raise UsageError(f"reward_noise is {reward_noise!r}; choose none or bernoulli")
-        transition, reward = _numbers(transition, "transition"), _numbers(reward, "reward")
-        horizon = int(horizon)
-        steps = horizon if transition.ndim == 4 or reward.ndim == 3 else 1
-        transition = _with_steps(transition, 3, steps, "transition", "states, actions, next")
-        reward = _with_steps(reward, 2, steps, "reward", "states, actions")
-        _check_dynamics(transition, reward, steps > 1)
-        return cls(transition, reward, _start(initial, transition), horizon, reward_noise)
+        moves, means, horizon = _numbers(transition, "transition"), _numbers(reward, "reward"), int(horizon)
+        steps = horizon if moves.ndim == 4 or means.ndim == 3 else 1
+        moves = _with_steps(moves, 3, steps, "transition", "states, actions, next")
+        means = _with_steps(means, 2, steps, "reward", "states, actions")
+        _check_dynamics(moves, means, steps > 1)
+        return cls(moves, means, _start(initial, moves.shape[1]), horizon, reward_noise)
 
     @property
     def states(self) -> int:
@@ -159,11 +158,11 @@ class DiscountedMDP(eqx.Module):
         """
         if not 0 <= discount < 1:
             raise UsageError(f"discount is {discount}; a world without end needs one in [0, 1)")
-        transition, reward = _numbers(transition, "transition"), _numbers(reward, "reward")
-        _expect_axes(transition, 3, "transition", "states, actions, next")
-        _expect_axes(reward, 2, "reward", "states, actions")
-        _check_dynamics(transition[None], reward[None], by_step=False)
-        return cls(transition, reward, _start(initial, transition[None]), float(discount))
+        moves, means = _numbers(transition, "transition"), _numbers(reward, "reward")
+        _expect_axes(moves, 3, "transition", "states, actions, next")
+        _expect_axes(means, 2, "reward", "states, actions")
+        _check_dynamics(moves[None], means[None], by_step=False)
+        return cls(moves, means, _start(initial, moves.shape[0]), float(discount))
 
     @property
     def states(self) -> int:
@@ -210,8 +209,8 @@ def save_world(path: Path | str, world: FiniteMDP | DiscountedMDP) -> None:
 
 def write_arrays(path: Path | str, columns: Mapping[str, Any]) -> None:
     """Write arrays by name as ``.npz``, whole or not at all."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{name: np.asarray(value) for name, value in columns.items()})
+    buffer, arrays = io.BytesIO(), {name: np.asarray(value) for name, value in columns.items()}
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_atomically(path, buffer.getvalue())
 
 
@@ -284,17 +283,16 @@ def _with_steps(values: Any, axes: int, steps: int, name: str, meaning: str) -> 
     return values
 
 
-def _start(initial: ArrayLike | None, transition: Any) -> Any:
-    states = transition.shape[1]
+def _start(initial: ArrayLike | None, states: int) -> Any:
     if initial is None:
         return np.eye(states)[0]
-    initial = _numbers(initial, "initial")
-    if initial.shape != (states,):
+    start = _numbers(initial, "initial")
+    if start.shape != (states,):
         raise DataError(
-            f"initial has the shape {list(initial.shape)}; expected a probability for each of {states} states"
+            f"initial has the shape {list(start.shape)}; expected a probability for each of {states} states"
         )
-    _check_rows(np.asarray(initial), "initial", ())
-    return initial
+    _check_rows(np.asarray(start), "initial", ())
+    return start
 
 
 def _check_dynamics(transition: Any, reward: Any, by_step: bool) -> None:

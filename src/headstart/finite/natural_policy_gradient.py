@@ -6,7 +6,7 @@ In a tabular softmax policy a step of the natural gradient is ``policy * exp(ste
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +56,7 @@ def natural_policy_gradient(world: FiniteMDP | DiscountedMDP, iterations: int, s
     return Iterates(policy, np.array(values))
 
 
-def _evaluate(world: FiniteMDP | DiscountedMDP, policy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _evaluate(world: FiniteMDP | DiscountedMDP, policy: np.ndarray) -> tuple[Any, Any]:
     """Values of the states at the start of an episode, and of all actions."""
     if isinstance(world, DiscountedMDP):
         values = evaluate_stationary(world, policy)

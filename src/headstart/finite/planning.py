@@ -182,8 +182,8 @@ def solve_by_linear_program(mdp: DiscountedMDP) -> Solution:
     return Solution(result.x, action_values, greedy(action_values))
 
 
-def greedy(action_values: Float[Numbers, "... actions"]) -> Float[Numbers, "... actions"]:
-    """The deterministic policy of the largest value, as probabilities; ties go to the lowest action."""
+def greedy(action_values: Float[Numbers, "... actions"]) -> Any:
+    """The deterministic policy of the largest value, as probabilities of the same shape; ties go to the lowest."""
     xp = _namespace(action_values)
     best = action_values.argmax(-1)[..., None]
     return (best == xp.arange(action_values.shape[-1])).astype(action_values.dtype)
