@@ -42,12 +42,13 @@ def test_what_is_chosen_by_some_seeds_is_tested_with_others(tmp_path, in_this_pr
 
 @pytest.mark.parametrize("sampler", ["tpe", "dehb", "bgt"])
 def test_an_interrupted_search_ends_as_it_would_have(tmp_path, in_this_process, sampler):
-    search(tmp_path / "whole", sampler=sampler, trials=4)
+    options = {"sampler": sampler, "trials": 4, "points": (10, 30, 50, 70, 90)}
+    search(tmp_path / "whole", **options)
     for count in (3, 8):
         in_this_process(count)
         folder = tmp_path / f"after-{count}"
         with pytest.raises(KeyboardInterrupt):
-            search(folder, sampler=sampler, trials=4)
+            search(folder, **options)
         with open(folder / "journal.jsonl", "a") as journal:
             journal.write('{"event": "outc')  # a line that a kill cut short
         in_this_process(None)

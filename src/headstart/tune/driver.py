@@ -115,6 +115,8 @@ class Driver:
         """
         incumbent = self.history.incumbent()
         assert incumbent is not None
+        if not self.setup.test_seeds:
+            return
         tested: dict[str, Schedule] = {"incumbent": incumbent.step.schedule}
         if self.setup.compare_default and self.setup.default is not None:
             tested["default"] = ((self.setup.full, self.setup.default),)
@@ -127,7 +129,7 @@ class Driver:
                     self._run(f"test of the {name}", schedule, seed, place, {"event": "test", "of": name, "seed": seed})
         while self._jobs:
             self._collect()
-        if self.setup.test_seeds and not self.history.tests["incumbent"].scores:
+        if not self.history.tests["incumbent"].scores:
             raise HeadstartError(f"the incumbent, trial {incumbent.number}, failed with every test seed")
 
     # -- shared ----------------------------------------------------------------------------------------------------
