@@ -63,7 +63,7 @@ def main() -> None:
     exact = largest_error(generator)
     print(f"  {exact['instances']} instances, largest error {exact['largest error']:.1e}")
 
-    items = [10**power for power in range(4, 7)]
+    items = [2**power for power in range(12, 18)]
     by_items = []
     for count in items:
         given = tuple(part[0] for part in instances(generator, 1, count))

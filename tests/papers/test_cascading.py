@@ -9,7 +9,7 @@ EPISODES = [200, 1000, 4000, 8000, 10_000]
 FAIR = {"CascadingVI": (1, 0.5), "Hoeffding bonus": (3, 0.7), "myopic": (3, 0.9), "lists as actions": (9, 0.9)}
 
 
-def results(arms=FAIR, **changes):
+def results(arms=FAIR, stopping=None, **changes):
     """Regret that grows with a factor and a power of the episodes."""
     episodes, worlds = np.array(EPISODES), []
     for world in range(3):
@@ -17,8 +17,9 @@ def results(arms=FAIR, **changes):
         for arm, (factor, power) in arms.items():
             regret = 900 * factor * (1 + 0.05 * world) * (episodes / 10_000) ** power
             result[arm] = {"episodes": EPISODES, "regret": regret.tolist()}
-        for name, count in (("CascadingBPI", 1000), ("lists as actions", 9000 + world)):
-            result[f"sure: {name}"] = {"episodes": [count, count], "sure": [True, True], "gap": [0.1, 0.2]}
+        for arm, count in (("CascadingVI", 1000), ("lists as actions", 9000 + world)):
+            result[arm] |= {"episodes until sure": [count, count], "sure": [True, True], "gap then": [0.1, 0.2]}
+        result["CascadingVI"] |= stopping or {}
         worlds.append(result | changes)
     return worlds
 
@@ -32,8 +33,6 @@ def test_all_claims_hold_where_all_is_as_claimed():
 
 
 def test_each_claim_is_judged_by_its_own_numbers():
-    unsure = {"episodes": [100, 100], "sure": [True, False], "gap": [0.1, 0.2]}
-    slow = {"episodes": [9e4, 9e4], "sure": [True, True], "gap": [0.1, 0.2]}
     assert not verdicts(error=1e-9)["exact"]
     assert not verdicts(speedup=80.0)["fast"]
     assert not verdicts(**{"planning speedup": 4.0})["planning-time"]
@@ -41,8 +40,9 @@ def test_each_claim_is_judged_by_its_own_numbers():
     assert not verdicts(FAIR | {"myopic": (0.5, 0.9)})["planning"]
     assert not verdicts(FAIR | {"Hoeffding bonus": (1, 0.5)})["variance"]
     assert not verdicts(FAIR | {"CascadingVI": (1, 0.8)})["growth"]
-    assert not verdicts(**{"sure: CascadingBPI": unsure})["identification"]
-    assert not verdicts(**{"sure: CascadingBPI": slow})["identification"]
+    assert not verdicts(stopping={"sure": [True, False]})["identification"]
+    assert not verdicts(stopping={"gap then": [0.1, 0.4]})["identification"]
+    assert not verdicts(stopping={"episodes until sure": [90_000, 90_000]})["identification"]
 
 
 def test_quick_run():

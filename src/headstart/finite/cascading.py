@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from headstart.core.errors import DataError, UsageError
 from headstart.finite.best_permutation import NOTHING, best_permutation, list_value
-from headstart.finite.mdp import ROW_TOLERANCE, Numbers, draw
+from headstart.finite.mdp import ROW_TOLERANCE, Numbers, draw, index_at
 
 
 @dataclass(frozen=True)
@@ -128,14 +128,14 @@ class CascadingMDP(eqx.Module):
 
     def step(self, state: Int[Array, ""], shown: Int[Array, " list_size"], key: PRNGKeyArray) -> Session:
         """What happens when a list is shown. Jittable."""
-        click_key, next_key = jax.random.split(key)
-        attracts = jax.random.uniform(click_key, shown.shape) < jnp.asarray(self.attraction)[state, shown]
-        attracts &= shown != NOTHING
+        uniform = jax.random.uniform(key, (len(shown) + 1,))
+        attracts = (uniform[:-1] < jnp.asarray(self.attraction)[state, shown]) & (shown != NOTHING)
         clicked = jnp.where(attracts.any(), attracts.argmax(), NOTHING)
         items = self.attraction.shape[1]
         outcome = jnp.where(clicked == NOTHING, items, shown[clicked])
         reward = jnp.where(clicked == NOTHING, 0.0, jnp.asarray(self.reward)[state, shown[clicked]])
-        return Session(clicked, reward, draw(next_key, jnp.asarray(self.transition)[state, outcome]))
+        cumulative = jnp.cumsum(jnp.asarray(self.transition)[state, outcome])
+        return Session(clicked, reward, index_at(cumulative, uniform[-1]))
 
 
 class ListSolution(NamedTuple):

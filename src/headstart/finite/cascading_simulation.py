@@ -87,15 +87,16 @@ def identify(learner: StopsWhenSure, world: CascadingMDP, most_episodes: int, se
 
 def _episode(learner: CascadingLearner, world: CascadingMDP, state: Any, key: PRNGKeyArray) -> Any:
     """Show the lists planned for one episode and learn from what they lead to."""
-    reset_key, steps_key = jax.random.split(key)
+    keys = jax.random.split(key, world.horizon + 1)
 
-    def session(carry: Any, step: Int[Array, ""]) -> Any:
-        state, observation = carry
+    def session(carry: Any, given: tuple[Int[Array, ""], PRNGKeyArray]) -> Any:
+        (state, observation), (step, key) = carry, given
         shown = learner.recommend(state, step, observation)
-        seen = world.step(observation, shown, jax.random.fold_in(steps_key, step))
+        seen = world.step(observation, shown, key)
         return (learner.observe(state, observation, shown, seen.clicked, seen.following), seen.following), None
 
-    (state, _), _ = jax.lax.scan(session, (state, world.reset(reset_key)), jnp.arange(world.horizon))
+    steps = (jnp.arange(world.horizon), keys[1:])
+    (state, _), _ = jax.lax.scan(session, (state, world.reset(keys[0])), steps)
     return state
 
 
