@@ -1,5 +1,6 @@
 """Trials that are trainings: by stretches, by live states, and from the command line."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,30 +8,29 @@ import pytest
 from safetensors.numpy import load_file
 
 from headstart.cli import main
+from headstart.cli.tune import Options
 from headstart.control.configuration import method_to_json
 from headstart.control.plan import online, plan_to_json, warmup
+from headstart.control.registry import METHODS
 from headstart.control.sac import SAC
+from headstart.control.trainer import Settings
 from headstart.core.errors import UsageError
 from headstart.runs.folder import RunFolder
 from headstart.tune.objective import TrainingObjective, objective_from_json
 from headstart.tune.space import space_of
-from headstart.tune.tuning import Tuning, tune
+from headstart.tune.tuning import Execution, Tuning, tune
 
 METHOD = SAC(hidden=(8,), batch_size=8)
 SETTINGS = {"log_every": 50, "evaluate_every": 50, "checkpoint_every": 100, "evaluate_episodes": 2}
 
 
 def objective(**changes):
-    from dataclasses import asdict
-
-    from headstart.control.trainer import Settings
-
     fields = {
         "method": method_to_json(METHOD),
         "world": "pendulum",
         "data": None,
         "plan": plan_to_json([warmup(50, "random"), online(150)]),
-        "settings": asdict(Settings(**SETTINGS)),
+        "settings": dataclasses.asdict(Settings(**SETTINGS)),
     }
     return TrainingObjective(**fields | changes)
 
@@ -117,3 +117,11 @@ def test_searches_that_cannot_work_are_refused(tmp_path):
         with pytest.raises(UsageError, match=why):
             tune(METHOD, **arguments)
     assert not (tmp_path / "search").exists()
+
+
+def test_no_field_of_a_method_is_hidden_by_an_option_of_the_search():
+    own = [field.name for kind in (Options, Execution, Settings) for field in dataclasses.fields(kind)]
+    own.remove("sampler")  # how data are drawn is called --data-sampler here
+    assert len(set(own)) == len(own)
+    fields = {name: {field.name for field in dataclasses.fields(METHODS.get(name))} for name in METHODS.names()}
+    assert {name: known & set(own) for name, known in fields.items() if known & set(own)} == {}

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import tyro
+
 USAGE = """usage: headstart tune METHOD --world WORLD [--data DATASET] [options]
        headstart tune space METHOD | resume FOLDER | report FOLDER
 
@@ -28,7 +30,7 @@ Search a method's hyper-parameters on some seeds, and test what was chosen on ot
 class Options:
     """What to search, with which seeds, and for how much."""
 
-    world: str
+    world: Annotated[str, tyro.conf.arg(aliases=("--env",))]
     """World to act and evaluate in: a name (`headstart worlds`), a Gymnasium id, or module:Env of your own."""
     data: str | None = None
     """Dataset to learn from: a name (`headstart data list`), or a path to a file or folder."""
@@ -83,18 +85,21 @@ def _search(name: str, arguments: Sequence[str]) -> int:
     from headstart.control.registry import METHODS
 
     kind = METHODS.get(name)
-    import tyro
-
     from headstart.control.trainer import Settings
     from headstart.tune.setup import parse_seeds
     from headstart.tune.tuning import Execution
     from headstart.tune.tuning import tune as tune_method
 
+    @dataclass(frozen=True, kw_only=True)
+    class TrainerSettings(Settings):
+        sampler: Annotated[str, tyro.conf.arg(name="data-sampler")] = "uniform"
+        """How data are drawn: uniform, or weighted by trajectory: advantage:ALPHA, return:ALPHA, top:FRACTION."""
+
     flat = tyro.conf.OmitArgPrefixes
     fields: list[Any] = [
         ("options", Annotated[Options, flat]),
         ("execution", Annotated[Execution, flat], dataclasses.field(default_factory=Execution)),
-        ("settings", Annotated[Settings, flat], dataclasses.field(default_factory=Settings)),
+        ("settings", Annotated[TrainerSettings, flat], dataclasses.field(default_factory=TrainerSettings)),
         ("method", Annotated[kind, flat], dataclasses.field(default_factory=kind)),
     ]
     parser = dataclasses.make_dataclass("Tuning", fields)
@@ -135,8 +140,6 @@ class ResumeOptions:
 
 
 def _resume(arguments: Sequence[str]) -> int:
-    import tyro
-
     from headstart.tune.tuning import Execution, resume_search
 
     flat = tyro.conf.OmitArgPrefixes
@@ -161,8 +164,6 @@ class ReportOptions:
 
 
 def _report(arguments: Sequence[str]) -> int:
-    import tyro
-
     options = tyro.cli(
         Annotated[ReportOptions, tyro.conf.PositionalRequiredArgs], args=list(arguments), prog="headstart tune report"
     )

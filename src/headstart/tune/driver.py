@@ -149,7 +149,10 @@ class Driver:
 
         def settle(outcome: Outcome) -> None:
             facts = {fact: getattr(outcome, fact) for fact in ("score", "seconds", "attempts", "error")}
-            self._write(event | facts | {"spent": uncounted + outcome.spent})
+            spent = uncounted + outcome.spent
+            if outcome.score is not None:
+                spent = max(spent, schedule[-1][0] - begun)  # attempts that were lost on another machine included
+            self._write(event | facts | {"spent": spent})
 
         self._jobs[name] = settle
         self.workers.submit(Job(name, self.objective.to_json(), schedule, seed, str(folder)))
