@@ -35,11 +35,11 @@ COLUMNS: dict[str, Any] = {
 1970; ``problem`` says what is damaged, or how the first failed seed failed."""
 
 RECORD = "record"
-"""Column with the rest of ``run.json`` as JSON text: configuration, provenance, seeds."""
+"""Column with every field of a run's configuration and provenance, by its dotted name, as JSON text."""
 
 STAMP = "stamp"
 _SCHEMA = COLUMNS | {RECORD: pl.String, STAMP: pl.String}
-_VERSION = 1
+_VERSION = 2
 
 
 def index(folders: Iterable[Path | str]) -> pl.DataFrame:
@@ -53,14 +53,21 @@ def index(folders: Iterable[Path | str]) -> pl.DataFrame:
     return table.unique("path", keep="first").sort("created", "path", nulls_last=True).drop(STAMP)
 
 
-def find_runs(folder: Path | str) -> Iterator[tuple[Path, list[str]]]:
-    """Every run at or below a folder with the names of its seeds' folders. Nothing is looked for inside a run."""
-    for place, below, files in os.walk(folder):
-        if "run.json" in files:
-            yield Path(place), sorted(name for name in below if name.startswith("seed-"))
-            below.clear()
+def find_runs(folder: Path | str) -> Iterator[tuple[str, set[str]]]:
+    """Every run at or below a folder, with the names of what is in it. Nothing is looked for inside a run."""
+    waiting = [str(folder)]
+    while waiting:
+        place = waiting.pop()
+        try:
+            with os.scandir(place) as found:
+                entries = list(found)
+        except OSError:
+            continue
+        names = {entry.name for entry in entries}
+        if "run.json" in names:
+            yield place, names
         else:
-            below[:] = [name for name in below if not name.startswith(".")]
+            waiting += [entry.path for entry in entries if entry.name[0] != "." and entry.is_dir(follow_symlinks=False)]
 
 
 def tag(run: Path | str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> list[str]:
@@ -102,12 +109,12 @@ def _index_of(folder: Path) -> pl.DataFrame:
     known = _read_cache(kept)
     rows: list[dict[str, Any]] = []
     reused: list[str] = []
-    for path, seeds in find_runs(folder):
-        stamp = _stamp(path, seeds)
-        if known.get(str(path)) == stamp:
-            reused.append(str(path))
+    for path, names in find_runs(folder):
+        stamp = _stamp(path, names)
+        if known.get(path) == stamp:
+            reused.append(path)
         else:
-            rows.append(_row(path) | {STAMP: stamp})
+            rows.append(_row(Path(path)) | {STAMP: stamp})
     table = pl.DataFrame(rows, schema=_SCHEMA)
     if reused:
         earlier = pl.read_parquet(kept, memory_map=False)
@@ -145,15 +152,19 @@ def _write_cache(path: Path, table: pl.DataFrame) -> None:
         return  # an index that cannot be kept is built again
 
 
-def _stamp(path: Path, seeds: list[str]) -> str:
+def _stamp(path: str, names: set[str]) -> str:
     """Changes whenever the run's record, tags or a seed's status do."""
     parts = []
-    for name in ("run.json", "tags.json", *(f"{seed}/status.json" for seed in seeds)):
+    for name in sorted(names):
+        if name.startswith("seed-"):
+            name += "/status.json"
+        elif not name.endswith(".json"):
+            continue
         try:
             facts = os.stat(f"{path}/{name}")
-            parts.append(f"{facts.st_mtime_ns}:{facts.st_size}")
+            parts.append(f"{name}:{facts.st_mtime_ns}:{facts.st_size}")
         except OSError:
-            parts.append("")
+            parts.append(name)
     return " ".join(parts)
 
 
@@ -164,7 +175,7 @@ def _row(path: Path) -> dict[str, Any]:
         row |= {part: name_of(run.config, part) for part in ("method", "world", "data")}
         row |= {"seeds": len(run.seeds), "created": run.created, "tags": _tags(path)}
         row["commit"] = run.provenance.get("code", {}).get("commit")
-        row[RECORD] = json.dumps({"config": run.config, "provenance": run.provenance, "seeds": run.seeds})
+        row[RECORD] = json.dumps(flatten(run.config) | flatten(run.provenance))
         statuses = [folder.status() for folder in run.seed_folders()]
     except DataError as error:
         return row | {"state": "damaged", "problem": str(error)}

@@ -167,6 +167,7 @@ def conflicts(folders: Iterable[Path | str]) -> list[list[Path]]:
 def _identities(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path, _ in find_runs(folder):
+        path = Path(path)
         try:
             found.setdefault(identity(read_json(path / "run.json")), []).append(path)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -14,7 +14,7 @@ import polars as pl
 
 from headstart.core.errors import UsageError
 from headstart.core.registry import unknown
-from headstart.runs.index import COLUMNS, RECORD, flatten, index
+from headstart.runs.index import COLUMNS, RECORD, index
 
 _CONDITION = re.compile(r"^\s*(?P<key>[^=!<>\s]+)\s*(?P<operator>!=|<=|>=|=|<|>)\s*(?P<value>.*?)\s*$", re.DOTALL)
 
@@ -94,15 +94,15 @@ def with_fields(table: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
 
 
 def sql(folders: Iterable[Path | str], query: str) -> pl.DataFrame:
-    """The answer to an SQL query about the table ``runs``: ``COLUMNS`` and every field, by its dotted name in quotes.
+    """The answer to an SQL query about the table ``runs``: ``COLUMNS``, and every field named in double quotes.
 
     Raises:
         UsageError: the query cannot be run.
     """
     table = index(folders)
-    records = [flatten(json.loads(text)["config"]) if text else {} for text in table[RECORD]]
-    names = sorted({name for record in records for name in record} - set(table.columns))
-    fields = {name: pl.Series(name, [_plain(record.get(name)) for record in records], strict=False) for name in names}
+    records = [_fields(text) for text in table[RECORD]]
+    asked = sorted({name for record in records for name in record if f'"{name}"' in query} - set(table.columns))
+    fields = {name: pl.Series(name, [_plain(record.get(name)) for record in records], strict=False) for name in asked}
     try:
         return pl.SQLContext(runs=table.drop(RECORD).with_columns(**fields)).execute(query, eager=True)
     except pl.exceptions.PolarsError as error:
@@ -145,11 +145,7 @@ def _plain(value: Any) -> Any:
 
 
 def _fields(text: str | None) -> dict[str, Any]:
-    if text is None:
-        return {}
-    record = json.loads(text)
-    provenance = record["provenance"]
-    return flatten(record["config"]) | flatten({part: provenance.get(part) for part in provenance})
+    return {} if text is None else json.loads(text)
 
 
 def _number(value: Any) -> float | None:

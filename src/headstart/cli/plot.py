@@ -1,0 +1,64 @@
+"""``headstart plot``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+
+@dataclass
+class PlotOptions:
+    """Compare recorded runs: learning curves, aggregates with intervals, performance profile, who beats whom.
+
+    Without --filters every method is one arm. With it each text is one: `wsrl?tag=v1&discount=0.99&seed=1&seed=2&cl=A`
+    takes the runs of that name for which all conditions hold (the same key twice: either; tags: all) and calls them A.
+    A first text such as `?metric=evaluation/score&xaxis=updates` says what is drawn. --filters may be repeated.
+    """
+
+    folders: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
+    """Where the runs are, at any depth."""
+    filters: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction] = ()
+    """A header and the arms; see above."""
+    worlds: tuple[str, ...] = ()
+    """Only these worlds; all that every arm has by default."""
+    metric: str | None = None
+    """What is compared, where no header says it; evaluation/return by default."""
+    xaxis: Literal["environment_steps", "updates", "time"] | None = None
+    """What curves are drawn against, where no header says it; environment_steps by default."""
+    normalize: Literal["none", "reference", "maxmin"] = "none"
+    """reference: percentages of the worlds' reference returns; maxmin: between the extremes of each world."""
+    last: int = 10
+    """Logged values whose mean is a seed's final score."""
+    max_x: float | None = None
+    """Leave out what comes later."""
+    out: Path = Path("comparison")
+    """Name of the files, without ending."""
+    format: Literal["svg", "png", "pdf"] = "svg"
+    """Of the figures."""
+
+
+def plot(arguments: Sequence[str]) -> int:
+    """Run ``headstart plot``."""
+    options = tyro.cli(PlotOptions, args=list(arguments), prog="headstart plot")
+    from headstart.report.comparison import compare, markdown, write
+    from headstart.report.selection import Filters, select
+
+    defaults = [f"{key}={value}" for key in ("metric", "xaxis") if (value := getattr(options, key)) is not None]
+    arms, metrics = [], set()
+    for texts in options.filters or ((),):
+        headed = texts if texts and texts[0].startswith("?") else (f"?{'&'.join(defaults)}", *texts)
+        filters = Filters.parse(headed)
+        metrics.add(filters.header["metric"])
+        arms += select(options.folders, filters, options.worlds)
+    for line in (line for arm in arms for line in arm.skipped):
+        print(f"left out {line}", file=sys.stderr)
+    comparison = compare(arms, " / ".join(sorted(metrics)), options.normalize, options.last, options.max_x)
+    print(markdown(comparison))
+    for path in write(comparison, options.out, options.format):
+        print(path)
+    return 0

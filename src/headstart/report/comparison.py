@@ -1,0 +1,241 @@
+"""Arms compared: learning curves, aggregates with intervals, profiles, who beats whom; as figures and tables."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from headstart.core.errors import UsageError
+from headstart.core.files import write_atomically
+from headstart.evaluate.scores import normalized_score
+from headstart.evaluate.statistics import (
+    interquartile_mean,
+    mean,
+    performance_profile,
+    probability_of_improvement,
+    stratified_bootstrap,
+)
+from headstart.report.figures import COLORS
+from headstart.report.selection import Arm
+
+Normalization = Literal["none", "reference", "maxmin"]
+POINTS = 200
+"""x values of every curve."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was compared, ready to be drawn.
+
+    Attributes:
+        worlds: their names.
+        labels: of the arms.
+        x: for each world, the x values that all its curves share.
+        curves: for each arm and world, values ``[seeds, points]``.
+        final: for each arm and world, one score a seed: the mean of the last logged values.
+        scale: what the values are, for axis labels.
+    """
+
+    worlds: list[str]
+    labels: list[str]
+    x: dict[str, Float[np.ndarray, " points"]]
+    curves: dict[tuple[str, str], Float[np.ndarray, "seeds points"]]
+    final: dict[tuple[str, str], Float[np.ndarray, " seeds"]]
+    scale: str
+
+    def matrix(self, label: str) -> Float[np.ndarray, "seeds worlds"]:
+        """Final scores of one arm in all worlds, as many seeds of each as the world with fewest has."""
+        scores = [self.final[label, world] for world in self.worlds]
+        seeds = min(map(len, scores))
+        return np.stack([part[:seeds] for part in scores], axis=1)
+
+
+def compare(
+    arms: Sequence[Arm], metric: str, normalization: Normalization = "none", last: int = 10, max_x: float | None = None
+) -> Comparison:
+    """Put arms on common x values (as far as the shortest run goes) and normalise their values.
+
+    Args:
+        arms: at least one; labels differ. Only worlds that all of them have are compared.
+        metric: its name, for the axis.
+        normalization: ``reference``: percentages between the worlds' reference returns; ``maxmin``: between the least
+            and the greatest value of any curve in a world; ``none``.
+        last: how many of the last logged values a seed's final score is the mean of.
+        max_x: leave out what comes later.
+
+    Raises:
+        UsageError: labels repeat, or no world is common to all arms, or a world has no reference returns.
+    """
+    labels = [arm.label for arm in arms]
+    if len(set(labels)) != len(labels) or not labels:
+        raise UsageError(
+            f"labels of arms are {', '.join(labels) or 'none'}; give at least one arm, of different labels"
+        )
+    worlds = [world for world in arms[0].curves if all(world in arm.curves for arm in arms)]
+    if not worlds:
+        raise UsageError(
+            "no world has runs of every arm; " + "; ".join(f"{a.label}: {', '.join(a.curves)}" for a in arms)
+        )
+    shared, curves, final = {}, {}, {}
+    for world in worlds:
+        every = [curve for arm in arms for curve in arm.curves[world]]
+        end = min(x[-1] for x, _ in every)
+        end = min(end, max_x) if max_x is not None else end
+        start = max(x[0] for x, _ in every)
+        shared[world] = np.linspace(min(start, end), end, POINTS)
+        scaled = _scaling(world, [values for _, values in every], normalization)
+        for arm in arms:
+            kept = [(x[x <= end], scaled(values[x <= end])) for x, values in arm.curves[world]]
+            curves[arm.label, world] = np.stack([np.interp(shared[world], x, values) for x, values in kept])
+            final[arm.label, world] = np.array([values[-last:].mean() for _, values in kept])
+    scales = {"none": metric, "reference": f"{metric}, % of reference", "maxmin": f"{metric}, 0 to 1"}
+    return Comparison(worlds, labels, shared, curves, final, scales[normalization])
+
+
+def _scaling(world: str, values: Sequence[np.ndarray], normalization: Normalization) -> Callable[[Any], Any]:
+    if normalization == "reference":
+        return lambda returns: np.asarray(normalized_score(world, returns))
+    if normalization == "maxmin":
+        low, high = min(part.min() for part in values), max(part.max() for part in values)
+        return lambda part: (part - low) / (high - low) if high > low else np.zeros_like(part)
+    return lambda part: part
+
+
+def table(comparison: Comparison) -> list[dict[str, str | float]]:
+    """One row an arm: in each world mean and standard deviation (of the population) of the seeds' final scores."""
+    rows = []
+    for label in comparison.labels:
+        row: dict[str, str | float] = {"arm": label}
+        for world in comparison.worlds:
+            scores = comparison.final[label, world]
+            row |= {world: float(scores.mean()), f"{world} std": float(scores.std()), f"{world} seeds": len(scores)}
+        rows.append(row)
+    return rows
+
+
+def markdown(comparison: Comparison) -> str:
+    """The table as Markdown, and interquartile means over all worlds with their 95 % bootstrap intervals."""
+    lines = [f"| {comparison.scale} | {' | '.join(comparison.worlds)} | all worlds: IQM (95 % interval) |"]
+    lines.append("| --- " * (len(comparison.worlds) + 2) + "|")
+    for label in comparison.labels:
+        cells = [
+            f"{scores.mean():,.4g} ± {scores.std():,.4g}"
+            for scores in (comparison.final[label, world] for world in comparison.worlds)
+        ]
+        estimate, low, high = stratified_bootstrap(comparison.matrix(label), n=2000)
+        lines.append(f"| {label} | {' | '.join(cells)} | {estimate:,.4g} ({low:,.4g} – {high:,.4g}) |")
+    return "\n".join(lines) + "\n"
+
+
+def write(comparison: Comparison, out: Path | str, kind: Literal["svg", "png", "pdf"] = "svg") -> list[Path]:
+    """Write all figures and tables; returns their paths.
+
+    ``OUT`` (curves), ``OUT-aggregate``, ``OUT-profile``, with several arms ``OUT-improvement``, and the table as
+    ``OUT.md`` and ``OUT.csv``.
+    """
+    import polars as pl
+
+    out = Path(out)
+    figures: dict[str, tuple[int, Callable[[Comparison, Any], None]]] = {
+        "": (len(comparison.worlds), draw_curves),
+        "-aggregate": (3, draw_aggregates),
+        "-profile": (1, draw_profiles),
+    }
+    if len(comparison.labels) > 1:
+        figures["-improvement"] = (1, draw_improvement)
+    paths = []
+    for ending, (panels, draw) in figures.items():
+        path = out.with_name(f"{out.name}{ending}.{kind}")
+        _figure(path, panels, lambda axes, draw=draw: draw(comparison, axes))
+        paths.append(path)
+    write_atomically(out.with_name(f"{out.name}.md"), markdown(comparison).encode())
+    write_atomically(out.with_name(f"{out.name}.csv"), pl.DataFrame(table(comparison)).write_csv().encode())
+    return [*paths, out.with_name(f"{out.name}.md"), out.with_name(f"{out.name}.csv")]
+
+
+def draw_curves(comparison: Comparison, axes: Sequence[Any]) -> None:
+    """Interquartile mean over seeds in each world, with its 95 % bootstrap band."""
+    for world, axis in zip(comparison.worlds, axes, strict=True):
+        for index, label in enumerate(comparison.labels):
+            values, color = comparison.curves[label, world], COLORS[index % len(COLORS)]
+            band = stratified_bootstrap(values[:, None], interquartile_mean, n=500)
+            axis.plot(comparison.x[world], band.estimate, color=color, linewidth=1.8, label=label)
+            if len(values) > 1:
+                axis.fill_between(comparison.x[world], band.low, band.high, color=color, alpha=0.15, linewidth=0)
+        axis.set(title=world, xlabel="")
+    axes[0].set_ylabel(comparison.scale)
+    axes[-1].legend(frameon=False, fontsize=8)
+
+
+def draw_aggregates(comparison: Comparison, axes: Sequence[Any]) -> None:
+    """Median, interquartile mean and mean of all final scores, each with its 95 % bootstrap interval."""
+    statistics: dict[str, Callable[..., Any]] = {
+        "median": lambda scores: np.median(scores.mean(0), axis=0),
+        "interquartile mean": interquartile_mean,
+        "mean": mean,
+    }
+    for axis, (name, statistic) in zip(axes, statistics.items(), strict=True):
+        for row, label in enumerate(reversed(comparison.labels)):
+            color = COLORS[(len(comparison.labels) - 1 - row) % len(COLORS)]
+            estimate, low, high = stratified_bootstrap(comparison.matrix(label), statistic, n=2000)
+            axis.plot([low, high], [row, row], color=color, linewidth=3)
+            axis.plot([estimate], [row], "o", color=color)
+        axis.set(title=name, yticks=range(len(comparison.labels)), xlabel=comparison.scale)
+        axis.set_yticklabels(list(reversed(comparison.labels)) if axis is axes[0] else [])
+
+
+def draw_profiles(comparison: Comparison, axes: Sequence[Any]) -> None:
+    """The fraction of all runs whose final score exceeds each threshold."""
+    every = np.concatenate([comparison.matrix(label).ravel() for label in comparison.labels])
+    thresholds = np.linspace(every.min(), every.max(), 101)
+    for index, label in enumerate(comparison.labels):
+        scores, color = comparison.matrix(label), COLORS[index % len(COLORS)]
+        band = stratified_bootstrap(scores, lambda part: _profile(part, thresholds), n=500)
+        axes[0].plot(thresholds, band.estimate, color=color, linewidth=1.8, label=label)
+        if len(scores) > 1:
+            axes[0].fill_between(thresholds, band.low, band.high, color=color, alpha=0.15, linewidth=0)
+    axes[0].set(title="performance profile", xlabel=f"{comparison.scale} (τ)", ylabel="fraction of runs above τ")
+    axes[0].legend(frameon=False, fontsize=8)
+
+
+def _profile(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    return performance_profile(scores, thresholds)
+
+
+def draw_improvement(comparison: Comparison, axes: Sequence[Any]) -> None:
+    """For each pair of arms, the probability that a run of the one beats one of the other in the same world."""
+    pairs = [(a, b) for index, a in enumerate(comparison.labels) for b in comparison.labels[index + 1 :]]
+    for row, (a, b) in enumerate(reversed(pairs)):
+        both = (comparison.matrix(a), comparison.matrix(b))
+        estimate, low, high = stratified_bootstrap(both, probability_of_improvement, n=2000)
+        axes[0].plot([low, high], [row, row], color=COLORS[0], linewidth=3)
+        axes[0].plot([estimate], [row], "o", color=COLORS[0])
+    axes[0].axvline(0.5, color="#888888", linestyle=":", linewidth=1)
+    axes[0].set(title="probability of improvement", xlabel="P(first > second)", xlim=(-0.02, 1.02))
+    axes[0].set_yticks(range(len(pairs)), [f"{a} > {b}" for a, b in reversed(pairs)])
+
+
+def _figure(path: Path, panels: int, draw: Callable[[Sequence[Any]], None]) -> None:
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    style: dict[Any, Any] = {"axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "headstart"}
+    content, columns = io.BytesIO(), min(panels, 4)
+    rows = -(-panels // columns)
+    with matplotlib.rc_context(style | {"font.size": 9.5, "axes.titlelocation": "left"}):
+        figure = Figure(figsize=(4.0 * columns, 3.2 * rows), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for unused in axes[panels:]:
+            unused.set_axis_off()
+        draw(axes[:panels])
+        dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}[path.suffix]
+        figure.savefig(content, format=path.suffix[1:], dpi=150, metadata=dates)
+    write_atomically(path, content.getvalue())
