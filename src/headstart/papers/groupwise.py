@@ -146,7 +146,7 @@ def draw(results: Sequence[Result], path: Path) -> None:
             axes.axvline(0, color="#888888", linewidth=1, linestyle=":")
             axes.set_yticks(places, groups)
             axes.set(xlabel="regret against the best linear predictor", title=name)
-        panels[0].legend(loc="upper left")
+        panels[0].legend(loc="lower left")
 
 
 PAPER = Paper(
