@@ -1,14 +1,10 @@
-"""The best list: equal to exhaustive search, and how its time grows. ``python -m benchmarks.best_permutation``
-
-Prints a table and records ``results/best_permutation.json``. One process, one thread.
-"""
+"""The best list: equal to exhaustive search, and how its time grows. ``python -m benchmarks.best_permutation``"""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +12,8 @@ from benchmarks.measure import record
 from headstart.finite.best_permutation import best_permutation, every_list, exhaustive_search
 
 Instance = tuple[np.ndarray, np.ndarray, np.ndarray]
+ITEMS = [2**power for power in range(12, 18)]
+LIST_SIZES = [2**power for power in range(2, 8)]
 
 
 def instances(generator: np.random.Generator, count: int, items: int) -> Instance:
@@ -29,8 +27,8 @@ def instances(generator: np.random.Generator, count: int, items: int) -> Instanc
     return attraction, weight, none
 
 
-def largest_error(generator: np.random.Generator) -> dict[str, Any]:
-    """The largest difference to exhaustive search over at least 10 000 instances of one to seven items."""
+def largest_error(generator: np.random.Generator) -> tuple[int, float]:
+    """How many instances of one to seven items were searched exhaustively, and the largest difference."""
     tried, error = 0, 0.0
     for items in range(1, 8):
         for list_size in range(1, items + 1):
@@ -38,53 +36,51 @@ def largest_error(generator: np.random.Generator) -> dict[str, Any]:
                 given = instances(generator, 100, items)
                 found, best = best_permutation(*given, list_size), exhaustive_search(*given, list_size)
                 tried, error = tried + 100, max(error, float(np.abs(found.value - best.value).max()))
-    return {"instances": tried, "largest error": error}
+    return tried, error
 
 
-def seconds(task: Callable[[], object], repetitions: int = 9) -> float:
-    """Median time of one call, after one that is not counted."""
+def seconds(task: Callable[[], object], repetitions: int = 7) -> list[float]:
+    """Times of single calls, after one that is not counted."""
     task()
     taken = []
     for _ in range(repetitions):
         start = time.perf_counter()
         task()
         taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+    return taken
 
 
-def slope(sizes: list[int], times: list[float]) -> float:
-    """Of log time on log size."""
+def exponent(sizes: list[int], times: list[float]) -> float:
+    """Of the power with which times grow in sizes: the slope of their logarithms."""
     return float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
 
 
 def main() -> None:
-    """Measure, print and record."""
+    """Measure and record."""
     generator = np.random.default_rng(0)
-    exact = largest_error(generator)
-    print(f"  {exact['instances']} instances, largest error {exact['largest error']:.1e}")
+    tried, error = largest_error(generator)
+    measures = {f"largest difference to exhaustive search, {tried:,} instances of up to 7 items": [error]}
 
-    items = [2**power for power in range(12, 18)]
-    by_items = []
-    for count in items:
-        given = tuple(part[0] for part in instances(generator, 1, count))
-        by_items.append(seconds(lambda given=given: best_permutation(*given, 3)))
-    sizes = [2**power for power in range(2, 8)]
-    given = tuple(part[0] for part in instances(generator, 1, 100_000))
-    by_size = [seconds(lambda size=size: best_permutation(*given, size), 5) for size in sizes]
-    growth = {"slope in items": slope(items, by_items), "slope in list size": slope(sizes, by_size)}
-    print("  " + ", ".join(f"{name} {value:.2f}" for name, value in growth.items()))
+    for items in (10, 20, 30):
+        given = instances(generator, 64, items)
+        ours = seconds(lambda given=given: best_permutation(*given, 3))
+        theirs = seconds(lambda given=given: exhaustive_search(*given, 3))
+        measures[f"{items} items, lists of 3: best list, µs"] = [1e6 * taken / 64 for taken in ours]
+        lists = len(every_list(items, 3))
+        measures[f"{items} items, lists of 3: all {lists:,} lists, µs"] = [1e6 * taken / 64 for taken in theirs]
 
-    against = {}
-    for count in (10, 20, 30):
-        many = instances(generator, 64, count)
-        ours = seconds(lambda many=many: best_permutation(*many, 3)) / 64
-        theirs = seconds(lambda many=many: exhaustive_search(*many, 3), 3) / 64
-        against[str(count)] = {"lists": len(every_list(count, 3)), "ours": ours, "exhaustive": theirs}
-        print(
-            f"  {count} items, lists of 3: {1e6 * ours:.1f} µs, exhaustive {1e6 * theirs:.0f} µs: {theirs / ours:.0f}×"
-        )
-    numbers = {"items": items, "seconds by items": by_items, "list sizes": sizes, "seconds by list size": by_size}
-    record("best_permutation", {**exact, **numbers, **growth, "lists of 3, seconds an instance of 64": against})
+    times = []
+    for items in ITEMS:
+        given = instances(generator, 1, items)
+        times.append(statistics.median(seconds(lambda given=given: best_permutation(*given, 3))))
+    measures[f"exponent of its time in items, {ITEMS[0]:,} to {ITEMS[-1]:,}, lists of 3"] = [exponent(ITEMS, times)]
+    given = instances(generator, 1, 10_000)
+    times = [statistics.median(seconds(lambda size=size: best_permutation(*given, size))) for size in LIST_SIZES]
+    name = f"exponent of its time in the size of the list, {LIST_SIZES[0]} to {LIST_SIZES[-1]}, 10,000 items"
+    measures[name] = [exponent(LIST_SIZES, times)]
+    for name, values in measures.items():
+        print(f"  {name:90} {statistics.median(values):.3g}")
+    record("best_permutation", {"measures": measures})
 
 
 if __name__ == "__main__":
