@@ -12,19 +12,19 @@ from headstart.tune.ray_workers import RayWorkers
 from headstart.tune.space import Space
 from headstart.tune.tuning import Execution, tune_function
 
-PROGRAM = {"include_dashboard": False, "object_store_memory": 80 * 2**20}
+NODE = {"node_ip_address": "127.0.0.1", "object_store_memory": 80 * 2**20}
 
 
 @pytest.fixture
 def cluster():
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **PROGRAM})
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **NODE})
     yield made
     ray.shutdown()
     made.shutdown()
 
 
 def test_a_search_survives_the_loss_of_a_node(tmp_path, cluster, monkeypatch):
-    nodes = [cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20) for _ in range(3)]
+    nodes = [cluster.add_node(num_cpus=1, **NODE) for _ in range(3)]
     outcomes, wait = [], RayWorkers.wait
 
     def wait_and_lose(workers):

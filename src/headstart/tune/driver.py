@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from headstart.core.errors import DataError, HeadstartError
-from headstart.tune.history import History, TestRun
+from headstart.tune.history import History, Retraining
 from headstart.tune.jobs import Job, Outcome, Workers
 from headstart.tune.journal import Event, Journal
 from headstart.tune.searcher import Schedule, Step
@@ -121,7 +121,7 @@ class Driver:
         if self.setup.compare_default and self.setup.default is not None:
             tested["default"] = ((self.setup.full, self.setup.default),)
         for name, schedule in tested.items():
-            known = self.history.tests.setdefault(name, TestRun())
+            known = self.history.tests.setdefault(name, Retraining())
             place = self.folder / "tests" / name
             self.objective.prepare(place, schedule[-1][1], self.setup.test_seeds)
             for seed in self.setup.test_seeds:

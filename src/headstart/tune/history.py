@@ -50,8 +50,8 @@ class Trial:
 
 
 @dataclass
-class TestRun:
-    """Training anew on test seeds.
+class Retraining:
+    """A configuration trained anew on the test seeds.
 
     Attributes:
         scores: by test seed.
@@ -64,8 +64,6 @@ class TestRun:
     errors: dict[int, str] = field(default_factory=dict)
     spent: int = 0
     seconds: float = 0.0
-
-    __test__ = False  # not a test of this library
 
 
 @dataclass
@@ -82,7 +80,7 @@ class History:
     seeds: Sequence[int]
     full: int
     trials: dict[int, Trial] = field(default_factory=dict)
-    tests: dict[str, TestRun] = field(default_factory=dict)
+    tests: dict[str, Retraining] = field(default_factory=dict)
 
     @classmethod
     def of(cls, events: Iterable[Event], seeds: Sequence[int], full: int) -> History:
@@ -107,7 +105,7 @@ class History:
             place = self.trials[event["trial"]]
             place.scores[event["steps"]][event["seed"]] = event["score"]
         else:
-            place = self.tests.setdefault(event["of"], TestRun())
+            place = self.tests.setdefault(event["of"], Retraining())
             if event["score"] is not None:
                 place.scores[event["seed"]] = event["score"]
         place.spent += event["spent"]

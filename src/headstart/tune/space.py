@@ -118,7 +118,8 @@ def parse_domain(name: str, text: str, kind: Any) -> Domain:
         UsageError: it cannot be read, or values are not of the type.
     """
     if ":" in text and "," not in text:
-        low, high, *scale = text.split(":")
+        low, high, *given = text.split(":")
+        scale: list[Any] = given
         if len(scale) > 1:
             raise UsageError(f"{name}={text}: write a range as LOW:HIGH or LOW:HIGH:log")
         make = Integer if _plain(kind) is int else Real if _plain(kind) is float else None
