@@ -20,14 +20,17 @@ from jaxtyping import Float
 
 from headstart.core.errors import UsageError
 from headstart.core.registry import unknown
-from headstart.runs.histories import XAxis, histories
-from headstart.runs.query import Condition, runs_table, with_fields
+from headstart.runs.histories import histories
+from headstart.runs.index import STAMP, index
+from headstart.runs.query import Condition, choose, with_fields
 
 HEADER = {"metric": "evaluation/return", "xaxis": "environment_steps", "world": "world", "name": "method"}
 """What a header may say, and what holds where it does not."""
 OTHER_NAMES = {"ceik": "world", "cen": "name"}
 """The names that openrlbenchmark has for two of them."""
 AXES = ("environment_steps", "updates", "time")
+UNFIT = ["running", "damaged"]
+"""States of runs that are left out."""
 
 
 @dataclass(frozen=True)
@@ -100,40 +103,42 @@ def select(folders: Sequence[Path | str], filters: Filters, worlds: Sequence[str
         UsageError: an arm has no run at all, or none in one of the worlds asked for; or no run has the metric.
     """
     header = filters.header
-    everything = runs_table(folders)
+    everything = index(folders)
     if not everything.height:
         raise UsageError(f"there are no runs in {', '.join(map(str, folders))}")
     arms = filters.arms or _every_name(everything, header["name"])
     chosen = []
     for name, conditions, seeds, label in arms:
-        table = runs_table(folders, [Condition(header["name"], "=", name), *conditions])
-        named = with_fields(table, ["path", header["world"], "state"])
-        named.columns = ["path", "world", "state"]
+        table = choose(everything, [Condition(header["name"], "=", name), *conditions])
+        named = with_fields(table, ["path", header["world"], "state", STAMP])
+        named.columns = ["path", "world", "state", STAMP]
         if not named.height:
             raise UsageError(f"no run is chosen by {label!r}; `headstart runs` lists what there is")
         missing = [world for world in worlds if world not in set(named["world"])]
         if missing:
             raise UsageError(f"{label!r} has no run in {', '.join(missing)}; it has in {_listed(named['world'])}")
         chosen.append((label, named.filter(pl.col("world").is_in(list(worlds))) if worlds else named, seeds))
-    return [_read(label, runs, seeds, header) for label, runs, seeds in chosen]
-
-
-def _read(label: str, runs: pl.DataFrame, seeds: tuple[int, ...], header: dict[str, str]) -> Arm:
-    usable = runs.filter(~pl.col("state").is_in(["running", "damaged"]))
-    skipped = [f"{path}: {state}" for path, _, state in runs.rows() if state in ("running", "damaged")]
+    usable = pl.concat([runs for _, runs, _ in chosen]).filter(~pl.col("state").is_in(UNFIT)).unique("path")
     axis: Any = header["xaxis"]
-    read: XAxis = axis
-    table = histories(usable["path"].to_list(), header["metric"], read).join(usable, on="path", maintain_order="left")
-    if seeds:
-        table = table.filter(pl.col("seed").is_in(list(seeds)))
-    lacking = sorted(set(usable["path"]) - set(table["path"]))
+    logged = histories(usable, header["metric"], axis).unique(["path", "seed", "x"], keep="last", maintain_order=True)
+    return [_arm(label, runs, seeds, logged, header["metric"]) for label, runs, seeds in chosen]
+
+
+def _arm(label: str, runs: pl.DataFrame, seeds: tuple[int, ...], logged: pl.DataFrame, metric: str) -> Arm:
+    unfit = runs.filter(pl.col("state").is_in(UNFIT))
+    skipped = [f"{path}: {state}" for path, state in unfit.select("path", "state").iter_rows()]
+    rows = logged.join(runs.select("path", "world"), on="path").sort("world", "path", "seed", "x")
+    rows = rows.filter(pl.col("seed").is_in(list(seeds))) if seeds else rows
+    lacking = sorted(set(runs["path"]) - set(unfit["path"]) - set(rows["path"].unique()))
+    if not rows.height:
+        raise UsageError(f"{label!r}: no run that has ended logged {metric}")
+    x, values = rows["x"].to_numpy(), rows["value"].to_numpy()
+    groups = rows.group_by("world", "path", "seed", maintain_order=True).len()
+    ends = np.cumsum(groups["len"].to_numpy())[:-1]
     curves: dict[str, list[Any]] = {}
-    for (world, *_), rows in table.group_by("world", "path", "seed", maintain_order=True):
-        last = rows.unique("x", keep="last", maintain_order=True).sort("x")
-        curves.setdefault(str(world), []).append((last["x"].to_numpy(), last["value"].to_numpy()))
-    if not curves:
-        raise UsageError(f"{label!r}: no run that has ended logged {header['metric']}")
-    return Arm(label, curves, (*skipped, *(f"{path}: has no {header['metric']}" for path in lacking)))
+    for world, one, other in zip(groups["world"], np.split(x, ends), np.split(values, ends), strict=True):
+        curves.setdefault(str(world), []).append((one, other))
+    return Arm(label, curves, (*skipped, *(f"{path}: has no {metric}" for path in lacking)))
 
 
 def _every_name(table: pl.DataFrame, field: str) -> list[Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -38,19 +40,20 @@ RECORD = "record"
 """Column with every field of a run's configuration and provenance, by its dotted name, as JSON text."""
 
 STAMP = "stamp"
+"""Column with a text that changes whenever a run does."""
 _SCHEMA = COLUMNS | {RECORD: pl.String, STAMP: pl.String}
 _VERSION = 2
 
 
 def index(folders: Iterable[Path | str]) -> pl.DataFrame:
-    """The runs at or below some folders, each once, oldest first, with the columns ``COLUMNS`` and ``RECORD``.
+    """The runs at or below some folders, each once, oldest first: the columns ``COLUMNS``, ``RECORD`` and ``STAMP``.
 
     What was read is kept in the cache; a run is read again when its files have changed or while it is running. A
     damaged run has a row with the state "damaged" and says why; it does not hide the others.
     """
     tables = [_index_of(Path(folder)) for folder in folders]
     table = pl.concat(tables) if tables else pl.DataFrame(schema=_SCHEMA)
-    return table.unique("path", keep="first").sort("created", "path", nulls_last=True).drop(STAMP)
+    return table.unique("path", keep="first").sort("created", "path", nulls_last=True)
 
 
 def find_runs(folder: Path | str) -> Iterator[tuple[str, set[str]]]:
@@ -122,7 +125,7 @@ def _index_of(folder: Path) -> pl.DataFrame:
             earlier = earlier.filter(pl.col("path").is_in(reused))
         table = pl.concat([earlier, table])
     if rows or len(reused) < len(known):
-        _write_cache(kept, table)
+        keep(kept, table)
     return table
 
 
@@ -141,15 +144,12 @@ def _read_cache(path: Path) -> dict[str, str]:
     return dict(zip(table["path"], table[STAMP], strict=True))
 
 
-def _write_cache(path: Path, table: pl.DataFrame) -> None:
-    import io
-
+def keep(path: Path, table: pl.DataFrame) -> None:
+    """Write a table into the cache; where that cannot be, it will be made again."""
     content = io.BytesIO()
     table.write_parquet(content, compression="lz4")
-    try:
+    with contextlib.suppress(OSError):
         write_atomically(path, content.getvalue())
-    except OSError:
-        return  # an index that cannot be kept is built again
 
 
 def _stamp(path: str, names: set[str]) -> str:

@@ -14,7 +14,7 @@ import polars as pl
 
 from headstart.core.errors import UsageError
 from headstart.core.registry import unknown
-from headstart.runs.index import COLUMNS, RECORD, index
+from headstart.runs.index import COLUMNS, RECORD, STAMP, index
 
 _CONDITION = re.compile(r"^\s*(?P<key>[^=!<>\s]+)\s*(?P<operator>!=|<=|>=|=|<|>)\s*(?P<value>.*?)\s*$", re.DOTALL)
 
@@ -76,7 +76,11 @@ def runs_table(folders: Iterable[Path | str], conditions: Sequence[Condition] = 
     Raises:
         UsageError: a key names nothing that any run has; the nearest are offered.
     """
-    table = index(folders)
+    return choose(index(folders), conditions)
+
+
+def choose(table: pl.DataFrame, conditions: Sequence[Condition]) -> pl.DataFrame:
+    """Those rows of a table of runs for which all conditions hold; see ``runs_table``."""
     if not conditions:
         return table
     values = {condition.key: _values(table, condition.key) for condition in conditions}
@@ -104,7 +108,7 @@ def sql(folders: Iterable[Path | str], query: str) -> pl.DataFrame:
     asked = sorted({name for record in records for name in record if f'"{name}"' in query} - set(table.columns))
     fields = {name: pl.Series(name, [_plain(record.get(name)) for record in records], strict=False) for name in asked}
     try:
-        return pl.SQLContext(runs=table.drop(RECORD).with_columns(**fields)).execute(query, eager=True)
+        return pl.SQLContext(runs=table.drop(RECORD, STAMP).with_columns(**fields)).execute(query, eager=True)
     except pl.exceptions.PolarsError as error:
         raise UsageError(f"the query cannot be run: {error}") from error
 
@@ -125,7 +129,7 @@ def _values(table: pl.DataFrame, key: str) -> list[Any]:
         return []
     if key == "tag":
         key = "tags"
-    if key in COLUMNS:
+    if key in COLUMNS or key == STAMP:
         return table[key].to_list()
     records = [_fields(text) for text in table[RECORD]]
     known = {name for record in records for name in record}
