@@ -16,9 +16,9 @@ import tyro
 class ListOptions:
     """List recorded runs.
 
-    Four commands do something with them, each with its own --help. `headstart runs pack RUN…` writes runs into one
-    file, `verify FILE` checks such a file, `add FILE` merges it (equal runs once, conflicting ones not at all), and
-    `tag RUN WORD…` adds tags.
+    Five commands do something with them, each with its own --help. `headstart runs pack RUN…` writes runs into one
+    file, `verify FILE` checks such a file, `add FILE` merges it (equal runs once, conflicting ones not at all),
+    `import PATH` brings in runs of other libraries, and `tag RUN WORD…` adds tags.
     """
 
     folders: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
@@ -42,7 +42,7 @@ class ListOptions:
 
 def runs(arguments: Sequence[str]) -> int:
     """Run ``headstart runs``."""
-    commands = {"pack": _pack, "verify": _verify, "add": _add, "tag": _tag}
+    commands = {"pack": _pack, "verify": _verify, "add": _add, "import": _import, "tag": _tag}
     if arguments and arguments[0] in commands:
         return commands[arguments[0]](list(arguments[1:]))
     options = tyro.cli(ListOptions, args=list(arguments), prog="headstart runs")
@@ -67,7 +67,7 @@ def runs(arguments: Sequence[str]) -> int:
 
 
 def _chosen(options: ListOptions) -> Any:
-    from headstart.runs.index import RECORD
+    from headstart.runs.index import RECORD, STAMP
     from headstart.runs.query import Condition, runs_table, sql, with_fields
 
     if options.sql is not None:
@@ -78,7 +78,7 @@ def _chosen(options: ListOptions) -> Any:
         order = with_fields(table, [key])[key].arg_sort(descending=options.sort.startswith("-"), nulls_last=True)
         table = table[order]
     table = table.head(options.limit) if options.limit is not None else table
-    return with_fields(table, options.columns) if options.columns else table.drop(RECORD)
+    return with_fields(table, options.columns) if options.columns else table.drop(RECORD, STAMP)
 
 
 def _print(table: Any, plain: bool) -> None:
@@ -155,6 +155,20 @@ class VerifyOptions:
 
 
 @dataclass
+class ImportOptions:
+    """Bring in runs of Stable-Baselines3 (monitor files), CleanRL (TensorBoard) or Weights & Biases (CSV)."""
+
+    path: Path
+    """A file, or a folder that is searched."""
+    to: Path = Path("runs")
+    """Folder of runs to record them in."""
+    name: str | None = None
+    """What to call their method, in place of what the files say."""
+    world: str | None = None
+    """What to call their world, in place of what the files say."""
+
+
+@dataclass
 class TagOptions:
     """Add tags to a run, and print those it has."""
 
@@ -197,6 +211,18 @@ def _add(arguments: list[str]) -> int:
     for one in outcomes:
         print(f"{one.name} {said[one.outcome]} {one.path}")
     return 1 if any(one.outcome == "conflict" for one in outcomes) else 0
+
+
+def _import(arguments: list[str]) -> int:
+    options = _parse(ImportOptions, arguments, "import")
+    from headstart.runs.foreign import add_foreign, read_foreign
+
+    found = read_foreign(options.path, options.name, options.world)
+    made = add_foreign(found, options.to)
+    for path in made:
+        print(path)
+    print(f"{len(made)} run{'s' * (len(made) != 1)} brought in, {len(found) - len(made)} there already")
+    return 0
 
 
 def _tag(arguments: list[str]) -> int:

@@ -1,0 +1,127 @@
+"""Scalars from TensorBoard event files, read without TensorBoard: records of length, checksum and a small message.
+
+Format: each record is an unsigned 64-bit length, a checksum of it, the message, a checksum of that. A message is an
+``Event`` (tensorflow/core/util/event.proto): field 1 wall time, 2 step, 5 summary; a summary's field 1 is a value: 1
+its tag, 2 a number; or 8 a tensor: 1 its type, 4 its bytes, 5 its numbers.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from headstart.core.errors import DataError
+
+
+class Scalar(NamedTuple):
+    """One logged number."""
+
+    name: str
+    step: int
+    wall_time: float
+    """Seconds since 1970."""
+    value: float
+
+
+def read_scalars(path: Path | str) -> Iterator[Scalar]:
+    """Every scalar of an event file, in the order logged; a last record that was cut off ends it.
+
+    Raises:
+        DataError: it is no event file.
+    """
+    content = Path(path).read_bytes()
+    place = 0
+    while place + 12 <= len(content):
+        (length,) = struct.unpack_from("<Q", content, place)
+        start = place + 12
+        if start + length + 4 > len(content):
+            if place == 0:
+                raise DataError(f"{path} is not a TensorBoard event file")
+            return
+        try:
+            yield from _scalars(content[start : start + length])
+        except (IndexError, struct.error, UnicodeDecodeError, ValueError) as error:
+            raise DataError(f"{path} is not a TensorBoard event file: {error}") from error
+        place = start + length + 4
+
+
+def _scalars(event: bytes) -> Iterator[Scalar]:
+    step, wall_time, summaries = 0, 0.0, []
+    for field, value in _fields(event):
+        if field == 1 and isinstance(value, bytes):
+            (wall_time,) = struct.unpack("<d", value)
+        elif field == 2 and isinstance(value, int):
+            step = value
+        elif field == 5 and isinstance(value, bytes):
+            summaries.append(value)
+    for summary in summaries:
+        for field, part in _fields(summary):
+            if field == 1 and isinstance(part, bytes):
+                tag, number = _value(part)
+                if number is not None:
+                    yield Scalar(tag, step, wall_time, number)
+
+
+def _value(message: bytes) -> tuple[str, float | None]:
+    tag, number = "", None
+    for field, value in _fields(message):
+        if field == 1 and isinstance(value, bytes):
+            tag = value.decode()
+        elif field == 2 and isinstance(value, bytes):
+            (number,) = struct.unpack("<f", value)
+        elif field == 8 and isinstance(value, bytes):
+            number = _tensor(value)
+    return tag, number
+
+
+def _tensor(message: bytes) -> float | None:
+    kind, content, numbers = 0, b"", b""
+    for field, value in _fields(message):
+        if field == 1 and isinstance(value, int):
+            kind = value
+        elif field == 4 and isinstance(value, bytes):
+            content = value
+        elif field == 5 and isinstance(value, bytes):
+            numbers = value
+    if kind == 1 and len(content or numbers) == 4:
+        return struct.unpack("<f", content or numbers)[0]
+    if kind == 2 and len(content) == 8:
+        return struct.unpack("<d", content)[0]
+    return None  # text, images, histograms
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Number and content of each field of a protocol-buffer message; fixed-size numbers as their bytes."""
+    place = 0
+    while place < len(message):
+        key, place = _varint(message, place)
+        kind = key & 7
+        if kind == 0:
+            value, place = _varint(message, place)
+            yield key >> 3, value
+            continue
+        if kind == 2:
+            length, place = _varint(message, place)
+        elif kind in (1, 5):
+            length = 8 if kind == 1 else 4
+        else:
+            raise ValueError(f"unknown wire type {kind}")
+        if place + length > len(message):
+            raise ValueError("a field goes beyond its message")
+        yield key >> 3, message[place : place + length]
+        place += length
+
+
+def _varint(message: bytes, place: int) -> tuple[int, int]:
+    value, shift = 0, 0
+    while True:
+        byte = message[place]
+        value |= (byte & 0x7F) << shift
+        place += 1
+        if not byte & 0x80:
+            return value - (1 << 64) if value >= 1 << 63 else value, place
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number is too long")
