@@ -49,12 +49,18 @@ class _Process:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=os.environ | ONE_THREAD,
-                text=True,
             )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.jobs, self.answers = self.process.stdin, self.process.stdout
         self.task: _Task | None = None
+        self._partial = b""
+
+    def read_lines(self) -> list[bytes] | None:
+        """Whole lines of what can be read now, without waiting for more; None at the end."""
+        chunk = os.read(self.answers.fileno(), 65536)
+        *lines, self._partial = (self._partial + chunk).split(b"\n")
+        return lines if chunk else None
 
     def memory(self) -> int:
         """Resident memory in MiB; 0 where the system does not say."""
@@ -137,36 +143,39 @@ class LocalWorkers:
                 task.attempts += 1
                 task.started = task.heard = time.monotonic()
                 try:
-                    print(task.job.to_json(), file=process.jobs, flush=True)
+                    process.jobs.write(task.job.to_json().encode() + b"\n")
+                    process.jobs.flush()
                 except BrokenPipeError:
                     continue  # it died idle; its end is heard next
 
     def _hear(self, place: int) -> list[Outcome]:
-        """Read one line of a process: progress, an outcome, or its end."""
+        """Read what a process has written: progress, an outcome, or its end."""
         process = self._processes[place]
         assert process is not None
-        line, task = process.answers.readline(), process.task
-        if not line:
-            status = self._remove(place)
+        lines = process.read_lines()
+        if lines is None:
+            task, status = process.task, self._remove(place)
             return [] if task is None else self._lost(task, status)
-        if task is None:
-            return []
-        answer: dict[str, Any] = json.loads(line)
+        return [outcome for line in lines if (outcome := self._take(process, json.loads(line))) is not None]
+
+    def _take(self, process: _Process, answer: dict[str, Any]) -> Outcome | None:
+        task = process.task
+        assert task is not None
         task.heard = time.monotonic()
         if "progress" in answer:
             task.reached = answer["progress"]
             task.begun = task.reached if task.begun is None else task.begun
-            return []
+            return None
         process.task = None
         task.charge()
-        return [self._outcome(task, answer["score"], answer["error"])]
+        return self._outcome(task, answer["score"], answer["error"])
 
     def _look_after(self, place: int, process: _Process, task: _Task) -> list[Outcome]:
         """Give up a job that hangs or takes too much memory."""
-        if time.monotonic() - task.heard > self.hang_seconds:
-            reason = f"made no progress for {self.hang_seconds:g} seconds and was ended"
-        elif self.memory_megabytes is not None and process.memory() > self.memory_megabytes:
+        if self.memory_megabytes is not None and process.memory() > self.memory_megabytes:
             reason = f"took more than {self.memory_megabytes} MiB of memory and was ended"
+        elif time.monotonic() - task.heard > self.hang_seconds:
+            reason = f"made no progress for {self.hang_seconds:g} seconds and was ended"
         else:
             return []
         self._remove(place)
