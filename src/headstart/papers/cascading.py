@@ -61,7 +61,7 @@ class Size:
     planning_items: int = 25
 
 
-FULL, QUICK = Size(10_000, 4, 2000, 100_000, 20), Size(200, 1, 50, 200, 2, 10, 8)
+FULL, QUICK = Size(10_000, 4, 2000, 50_000, 20), Size(200, 1, 50, 200, 2, 10, 8)
 
 
 def run(seed: int, quick: bool) -> Result:
