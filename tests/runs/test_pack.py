@@ -12,11 +12,15 @@ from headstart.runs.folder import RunFolder
 from headstart.runs.pack import add, conflicts, pack, verify
 
 
+def write_weights(folder):
+    (folder / "weights").write_bytes(b"much")
+
+
 def make(path, value, method="iql"):
     run = RunFolder.create(path, {"method": method, "world": "pendulum", "data": None}, seeds=[0])
     with run.seed(0).record() as recorder:
         recorder.log(1, 2, "online", {"evaluation/return": value})
-        recorder.checkpoints.save(1, lambda folder: (folder / "weights").write_bytes(b"much"))
+        recorder.checkpoints.save(1, write_weights)
     return path
 
 

@@ -242,13 +242,19 @@ def _figure(path: Path, panels: int, draw: Callable[[Sequence[Any]], None]) -> N
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    style: dict[Any, Any] = {"axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "headstart"}
+    style: dict[Any, Any] = {
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlelocation": "left",
+        "font.size": 9.5,
+        "svg.hashsalt": "headstart",
+    }
     content, columns = io.BytesIO(), min(panels, 4)
     rows = -(-panels // columns)
-    with matplotlib.rc_context(style | {"font.size": 9.5, "axes.titlelocation": "left"}):
+    with matplotlib.rc_context(style):
         figure = Figure(figsize=(4.0 * columns, 3.2 * rows), layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
         for unused in axes[panels:]:
             unused.set_axis_off()
         draw(axes[:panels])
