@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import mabwiser
+from importlib.metadata import version
+
 from bandit_task import logged_problem
 from mabwiser.mab import MAB, LearningPolicy
 from task import Stopwatch, read_task, write_report
@@ -27,4 +28,4 @@ for _ in range(task["windows"] + 1):
         learner.partial_fit([action], [reward], *shown)
         steps += 1
     stopwatch.at(steps)
-write_report(stopwatch.report(task["rows"]), mabwiser=mabwiser.__version__)
+write_report(stopwatch.report(task["rows"]), mabwiser=version("mabwiser"))
