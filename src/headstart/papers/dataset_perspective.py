@@ -265,7 +265,7 @@ PAPER = Paper(
     ),
     tried=(
         "Imitation goes with quality less closely than asked (0.77, not 0.8): a greedy clone does what was done most "
-        "often, and on mixed and replay data that is the script's action in most states that matter, so it does as well "
-        "as an expert where the mean trajectory is a third as good. Nothing was changed after seeing this.",
+        "often, and on mixed and replay data that is the script's action in most states that matter, so it does as "
+        "well as an expert where the mean trajectory is a third as good. Nothing was changed after seeing this.",
     ),
 )
