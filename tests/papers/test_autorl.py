@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headstart.papers import autorl
-from headstart.papers.autorl import CONFIGURATIONS, HALVING, LIVE, LIVE_TEST, PAPER, PARTS, RUNGS, SEEDS_A_PART, UNITS
+from headstart.papers.autorl import FULL, HALVING, LIVE, PAPER, PARTS, QUICK
 from headstart.tune.tabulated import cost, replay
 
 CLAIMS = [claim.name for claim in PAPER.claims]
@@ -22,17 +22,17 @@ def few_replicates(monkeypatch):
 def results(noise=60.0, default=150.0, early=1.0, populations=100.0):
     """Scores by how good a configuration is, with noise by seed; rungs agree with the end as much as ``early`` says."""
     generator = np.random.default_rng(0)
-    good = generator.uniform(0, 400, CONFIGURATIONS)
+    good = generator.uniform(0, 400, FULL.configurations)
     good[0] = default
     parts = []
     for _ in range(PARTS):
         scores = []
         for share in (early, early, 1.0):
-            apart = generator.uniform(0, 400, (CONFIGURATIONS, SEEDS_A_PART))
+            apart = generator.uniform(0, 400, (FULL.configurations, FULL.seeds))
             truth = share * good[:, None] + (1 - share) * apart
-            scores.append(truth + generator.normal(0, noise, (CONFIGURATIONS, SEEDS_A_PART)))
-        base = generator.normal(150, 5, LIVE_TEST)
-        live = {name: (base + populations + generator.normal(0, 5, LIVE_TEST)).tolist() for name in LIVE}
+            scores.append(truth + generator.normal(0, noise, (FULL.configurations, FULL.seeds)))
+        base = generator.normal(150, 5, FULL.live_test)
+        live = {name: (base + populations + generator.normal(0, 5, FULL.live_test)).tolist() for name in LIVE}
         live |= {f"{name}, tuning": [300.0] for name in LIVE} | {"default": base.tolist()}
         parts.append({"table": np.stack(scores, -1).tolist(), "live": live})
     return parts
@@ -72,7 +72,7 @@ def test_replays_keep_seeds_apart_and_to_their_budget():
     whole = replay(table, (20,), 9, 2000, generator)
     left = 10 * table[whole.chosen, :, -1].mean(1) - 9 * whole.tuning
     np.testing.assert_allclose(whole.test, left, atol=1e-12)
-    fractions = [rung / UNITS for rung in RUNGS]
+    fractions = [rung / FULL.rungs[-1] for rung in FULL.rungs]
     assert cost((16,), [1.0]) == 16
     assert cost((9, 3, 1), [1 / 9, 1 / 3, 1.0]) == pytest.approx(9 / 9 + 3 * (1 / 3 - 1 / 9) + 2 / 3)
     assert cost(HALVING, fractions) <= 16
@@ -91,4 +91,4 @@ def test_the_smallest_run_goes_through_every_part(tmp_path):
     found = [json.loads(json.dumps(PAPER.run(0, True)))]
     assert [verdict.claim for verdict in PAPER.verdicts(found)] == CLAIMS
     PAPER.draw(found, tmp_path / "figure.svg")
-    assert np.array(found[0]["table"]).shape == (CONFIGURATIONS, 2, 3)
+    assert np.array(found[0]["table"]).shape == (QUICK.configurations, QUICK.seeds, 3)

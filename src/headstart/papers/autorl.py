@@ -8,6 +8,7 @@ live, beside it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -27,7 +28,7 @@ from headstart.tune.space import Configuration, Space
 from headstart.tune.tabulated import cost, replay
 from headstart.tune.vectorized import Members, advance, evaluate_members, numbers_of, start_members
 
-WORLD, WORLDS, EPISODES = CartPole(), 8, 10
+WORLD, WORLDS = CartPole(), 8
 METHOD = PPO(
     hidden=(32, 32),
     rollout_steps=64,
@@ -54,55 +55,78 @@ DEFAULT: Configuration = {
     "entropy_weight": 0.0,
     "discount": 0.99,
 }
-CONFIGURATIONS, UNIT, UNITS = 64, 5, 8
-RUNGS = (2, 4, 8)
-"""Of ``UNITS``: a quarter, half, and the whole of a training."""
-SEEDS_A_PART, PARTS = 5, 4
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the experiment is.
+
+    Attributes:
+        configurations: in the table, the default among them; also how many trainings one program carries out.
+        unit: rollouts between two looks at a training.
+        rungs: of the table, in units; the last is the whole of a training.
+        seeds: training seeds of the table, for each part.
+        episodes: in each evaluation.
+        live_tuning: tuning seeds of a population.
+        live_test: seeds that its schedule is replayed with.
+    """
+
+    configurations: int = 64
+    unit: int = 5
+    rungs: tuple[int, ...] = (2, 4, 8)
+    seeds: int = 5
+    episodes: int = 10
+    live_tuning: int = 3
+    live_test: int = 5
+
+
+FULL, QUICK, PARTS = Size(), Size(16, 1, (1, 2, 3), 2, 2, 1, 2), 4
 TUNING = (1, 2, 3, 5)
 SEARCHED, HALVING, TUNED_WITH = 16, (40, 13, 4), 3
-POPULATION, LIVE_TUNING, LIVE_TEST = 8, 3, 5
+POPULATION = 8
 LIVE = {"PBT": PopulationSearch, "BGT": BayesianGenerations}
 REPLICATES, REPETITIONS = 500, 200
 
 
-def configurations() -> list[Configuration]:
+def configurations(count: int) -> list[Configuration]:
     """The default, and draws from the space: the same for all parts."""
     generator = np.random.default_rng(2306)
-    return [DEFAULT, *(SPACE.sample(generator) for _ in range(CONFIGURATIONS - 1))]
+    return [DEFAULT, *(SPACE.sample(generator) for _ in range(count - 1))]
 
 
 def run(seed: int, quick: bool) -> Result:
     """One part: the table for some training seeds, and both populations with seeds of their own."""
-    rungs = (1, 2, 3) if quick else RUNGS
-    seeds = [SEEDS_A_PART * seed + k for k in range(2 if quick else SEEDS_A_PART)]
-    table = [train_table(training_seed, rungs) for training_seed in seeds]
+    size = QUICK if quick else FULL
+    table = [train_table(size.seeds * seed + k, size) for k in range(size.seeds)]
     tuning, test = (
-        [base + 100 * seed + k for k in range(count)] for base, count in ((1000, LIVE_TUNING), (5000, LIVE_TEST))
+        [base + 100 * seed + k for k in range(count)]
+        for base, count in ((1000, size.live_tuning), (5000, size.live_test))
     )
-    schedules = {name: search(kind, tuning, rungs[-1], seed) for name, kind in LIVE.items()}
-    return {"table": np.transpose(table, (1, 0, 2)).tolist(), "live": replayed(schedules, test, rungs[-1])}
+    schedules = {name: search(kind, tuning, seed, size) for name, kind in LIVE.items()}
+    return {"table": np.transpose(table, (1, 0, 2)).tolist(), "live": replayed(schedules, test, size)}
 
 
-def train_table(seed: int, rungs: Sequence[int]) -> np.ndarray:
+def train_table(seed: int, size: Size) -> np.ndarray:
     """Greedy return of every configuration, trained with one seed, at each rung: ``[configurations, rungs]``."""
-    members = start_members(METHOD, WORLD, jnp.full(CONFIGURATIONS, seed), WORLDS)
-    numbers, scores = numbers_of(configurations()), []
-    for unit in range(1, rungs[-1] + 1):
-        members = advance(METHOD, WORLD, members, numbers, UNIT)
-        if unit in rungs:
-            scores.append(np.asarray(evaluate_members(METHOD, WORLD, members, EPISODES)))
+    members = start_members(METHOD, WORLD, jnp.full(size.configurations, seed), WORLDS)
+    numbers, scores = numbers_of(configurations(size.configurations)), []
+    for unit in range(1, size.rungs[-1] + 1):
+        members = advance(METHOD, WORLD, members, numbers, size.unit)
+        if unit in size.rungs:
+            scores.append(np.asarray(evaluate_members(METHOD, WORLD, members, size.episodes)))
     return np.stack(scores, axis=1)
 
 
-def search(kind: type[PopulationSearch], seeds: Sequence[int], units: int, seed: int) -> tuple[Schedule, float]:
+def search(kind: type[PopulationSearch], seeds: Sequence[int], seed: int, size: Size) -> tuple[Schedule, float]:
     """A population trained live, all tuning seeds of all members at once; the best schedule and its tuning score."""
+    units = size.rungs[-1]
     searcher = kind(Task(SPACE, units, tuple(range(1, units + 1)), POPULATION, DEFAULT, seed), generations=units)
     alive: dict[int, Members] = {}
     best: tuple[Schedule, float] = ((), -np.inf)
     while steps := _generation(searcher):
         begun = [_beginning(step, alive, seeds) for step in steps]
         rows = [step.configuration for step in steps for _ in seeds]
-        members, scores = _train(begun, rows)
+        members, scores = _train(begun, rows, size)
         alive = {}
         for place, step in enumerate(steps):
             part = range(place * len(seeds), (place + 1) * len(seeds))
@@ -126,26 +150,27 @@ def _beginning(step: Step, alive: dict[int, Members], seeds: Sequence[int]) -> M
     return alive[step.trial] if step.trial in alive else start_members(METHOD, WORLD, jnp.array(seeds), WORLDS)
 
 
-def _train(parts: Sequence[Members], rows: Sequence[Configuration]) -> tuple[Members, np.ndarray]:
-    """One unit for members side by side, filled up to the size that the program is compiled for."""
-    joined = start_members(METHOD, WORLD, jnp.zeros(CONFIGURATIONS, jnp.int32), WORLDS)
-    joined = _joined([*parts, joined.take(range(CONFIGURATIONS - len(rows)))])
-    members = advance(METHOD, WORLD, joined, numbers_of([*rows, *[DEFAULT] * (CONFIGURATIONS - len(rows))]), UNIT)
-    return members, np.asarray(evaluate_members(METHOD, WORLD, members, EPISODES))
+def _train(parts: Sequence[Members], rows: Sequence[Configuration], size: Size) -> tuple[Members, np.ndarray]:
+    """One unit for members side by side, filled up to the number that the program is compiled for."""
+    spare = size.configurations - len(rows)
+    others = start_members(METHOD, WORLD, jnp.zeros(size.configurations, jnp.int32), WORLDS).take(range(spare))
+    members, numbers = _joined([*parts, others]), numbers_of([*rows, *[DEFAULT] * spare])
+    members = advance(METHOD, WORLD, members, numbers, size.unit)
+    return members, np.asarray(evaluate_members(METHOD, WORLD, members, size.episodes))
 
 
 def _joined(parts: Sequence[Members]) -> Members:
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
 
-def replayed(schedules: dict[str, tuple[Schedule, float]], seeds: Sequence[int], units: int) -> dict[str, list[float]]:
+def replayed(schedules: dict[str, tuple[Schedule, float]], seeds: Sequence[int], size: Size) -> dict[str, list[float]]:
     """Every schedule, and the default, trained anew on seeds that no search saw; and what the searches believed."""
-    arms = {name: schedule for name, (schedule, _) in schedules.items()} | {"default": ((units, DEFAULT),)}
+    arms = {name: schedule for name, (schedule, _) in schedules.items()} | {"default": ((size.rungs[-1], DEFAULT),)}
     members = [start_members(METHOD, WORLD, jnp.array(seeds), WORLDS) for _ in arms]
     scores = np.zeros(0)
-    for unit in range(units):
+    for unit in range(size.rungs[-1]):
         now = [next(row for until, row in schedule if unit < until) for schedule in arms.values()]
-        trained, scores = _train(members, [row for row in now for _ in seeds])
+        trained, scores = _train(members, [row for row in now for _ in seeds], size)
         members = [trained.take(range(i * len(seeds), (i + 1) * len(seeds))) for i in range(len(arms))]
     found = {name: scores[i * len(seeds) : (i + 1) * len(seeds)].tolist() for i, name in enumerate(arms)}
     return found | {f"{name}, tuning": [score] for name, (_, score) in schedules.items()}
@@ -261,7 +286,9 @@ def draw(results: Sequence[Result], path: Path) -> None:
         curves.axhline(float(found["default"][0]), color="#888888", linestyle=":", label="default")
         curves.set(xlabel="tuning seeds", ylabel="return", title=f"Random search, {SEARCHED} trials")
         curves.legend()
-        groups = {name: _live(results, name).ravel().tolist() for name in (*LIVE, "default")}
+        groups: dict[str, Sequence[float]] = {
+            name: _live(results, name).ravel().tolist() for name in (*LIVE, "default")
+        }
         figures.intervals(live, groups)
         live.set(xlabel="return on test seeds", title="Populations, replayed")
 
@@ -281,9 +308,9 @@ PAPER = Paper(
             name="overfits",
             sentence="A chosen configuration scores higher on its tuning seeds than on others, most with a single one.",
             test=(
-                f"random search of {SEARCHED} of {CONFIGURATIONS - 1} configurations, replayed on the table; gap: mean "
-                "tuning minus mean test score. 95 % bootstrap intervals over configurations and seeds: lower end > 0 "
-                "of the gap with 5 tuning seeds, and of the gap with 1 minus that with 5"
+                f"random search of {SEARCHED} of {FULL.configurations - 1} configurations, replayed on the table; gap: "
+                "mean tuning minus mean test score. 95 % bootstrap intervals over configurations and seeds: lower end "
+                "> 0 of the gap with 5 tuning seeds, and of the gap with 1 minus that with 5"
             ),
         ),
         Claim(
@@ -312,9 +339,9 @@ PAPER = Paper(
             name="populations",
             sentence="Population based training and BGT, their schedules replayed on new seeds, beat the default.",
             test=(
-                f"{PARTS} searches of each with {POPULATION} members and {LIVE_TUNING} tuning seeds; return of the "
-                f"best schedule minus the default's on {LIVE_TEST} other seeds a search, resampled within each search: "
-                "lower end of the 95 % interval > 0 for both"
+                f"{PARTS} searches of each with {POPULATION} members and {FULL.live_tuning} tuning seeds; return of "
+                f"the best schedule minus the default's on {FULL.live_test} other seeds a search, resampled within "
+                "each search: lower end of the 95 % interval > 0 for both"
             ),
         ),
     ),
@@ -324,14 +351,15 @@ PAPER = Paper(
         "space": {name: str(domain) for name, domain in SPACE.domains.items()},
         "default": DEFAULT,
         "table": (
-            f"{CONFIGURATIONS} configurations x {SEEDS_A_PART * PARTS} seeds, {EPISODES} greedy episodes at 1/4, 1/2 "
-            "and the whole"
+            f"{FULL.configurations} configurations x {FULL.seeds * PARTS} seeds, {FULL.episodes} greedy episodes at "
+            "1/4, 1/2 and the whole"
         ),
         "replays": f"{REPETITIONS} searches in each of {REPLICATES} bootstrap samples",
-        "halving": f"{HALVING}, {cost(HALVING, [rung / UNITS for rung in RUNGS]):.4g} whole trainings",
-        "populations": f"{UNITS} generations of {UNIT} rollouts",
+        "halving": f"{HALVING}, {cost(HALVING, [rung / FULL.rungs[-1] for rung in FULL.rungs]):.4g} whole trainings",
+        "populations": f"{FULL.rungs[-1]} generations of {FULL.unit} rollouts",
     },
     seeds=tuple(range(PARTS)),
+    quick_seeds=(0,),
     run=run,
     judge=judge,
     table=table,

@@ -58,10 +58,10 @@ class Space:
         found = {}
         for name, domain in self.domains.items():
             value = values[name]
-            if not domain.contains(value):
-                numeric = isinstance(value, int | float) and not isinstance(domain, Choice)
-                value = min(max(value, domain.low), domain.high) if numeric else domain.from_unit(0.0)
-            found[name] = value
+            if isinstance(domain, Choice) or not isinstance(value, int | float):
+                found[name] = value if domain.contains(value) else domain.from_unit(0.0)
+            else:
+                found[name] = min(max(value, domain.low), domain.high)
         return found
 
     def to_json(self) -> dict[str, Any]:
