@@ -15,7 +15,7 @@ from headstart.finite.posterior_sampling import PosteriorSampling
 from headstart.finite.q_learning import UCBQ
 from headstart.finite.simulation import simulate
 from headstart.finite.ucbvi import UCBVI
-from headstart.finite.worlds import combination_lock, random_world, river_swim
+from headstart.finite.worlds import combination_lock, random_world
 
 LOCK = combination_lock(horizon=4, actions=3)  # the decoy pays 0.1, the code 1; at random 1 in 81
 
@@ -45,15 +45,17 @@ def test_chance_does_not_open_it():
     assert (curves.values <= 0.2).all()
 
 
+SMALL = random_world(states=3, actions=2, horizon=3)
+
+
 def test_regret_is_what_the_played_policies_lack():
-    world = random_world(states=3, actions=2, horizon=3)
-    optimal = backward_induction(world).values[0, 0]
-    curves = simulate(UCBVI(), world, 25, seeds=[5, 9], points=25)
+    optimal = backward_induction(SMALL).values[0, 0]
+    curves = simulate(UCBVI(), SMALL, 25, seeds=[5, 9], points=25)
     assert curves.episodes.tolist() == list(range(1, 26))
     assert curves.optimal == pytest.approx(optimal)
     np.testing.assert_allclose(np.cumsum(optimal - curves.values, axis=1), curves.regret, atol=1e-4)
     last = UCBVI().policy(curves.states)[0]
-    assert float(value_of(world, np.asarray(last))) == pytest.approx(curves.values[0, -1], abs=1e-5)
+    assert float(value_of(SMALL, np.asarray(last))) == pytest.approx(curves.values[0, -1], abs=1e-5)
     assert curves.states.visits.count.sum() == 2 * 25 * 3
 
 
@@ -69,12 +71,18 @@ def test_returns_agree_with_values_when_nothing_is_learned():
     np.testing.assert_allclose(curves.returns, uniform, atol=0.15)
 
 
-def test_a_seed_is_the_same_alone_and_in_company():
-    world = river_swim(states=4, horizon=8)
-    together = simulate(UCBVI(), world, 60, seeds=5, points=6, threads=2)
-    alone = simulate(UCBVI(), world, 60, seeds=[3], points=6)
-    np.testing.assert_allclose(alone.regret[0], together.regret[3], rtol=1e-5)
-    assert len({tuple(curve) for curve in together.regret}) == 5
+def test_a_seed_is_the_same_in_any_company():
+    three = simulate(UCBVI(), SMALL, 25, seeds=3, points=5, threads=2)
+    two = simulate(UCBVI(), SMALL, 25, seeds=[2, 7], points=5)
+    assert three.regret.shape == (3, 5)
+    np.testing.assert_allclose(two.regret[0], three.regret[2], rtol=1e-5)
+    assert len({tuple(curve) for curve in [*three.regret, two.regret[1]]}) == 4
+
+
+def test_learners_are_the_same_when_their_constants_are_and_never_by_arrays():
+    assert UCBVI(0.5) == UCBVI(0.5) != UCBVI(0.6)
+    assert LSVIUCB() != LSVIUCB(scale=0.5)
+    assert LSVIUCB(features=np.full((2, 3, 2), 0.5)) != LSVIUCB(features=np.full((2, 3, 2), 0.1))
 
 
 @pytest.mark.parametrize("arguments", [{"episodes": 0}, {"seeds": 0}, {"seeds": []}, {"points": 0}])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -109,10 +109,11 @@ class ActiveLearner:
 
     def save(self, path: Path | str) -> None:
         """Write it to one .npz file."""
-        layers = {f"policy_{number}": layer for number, layer in enumerate(self.policy)}
-        numbers = {name: np.asarray(value) for name, value in self.certificate._asdict().items()}
+        layers: dict[str, Any] = {f"policy_{number}": layer for number, layer in enumerate(self.policy)}
+        numbers: dict[str, Any] = {name: np.asarray(value) for name, value in self.certificate._asdict().items()}
         content = io.BytesIO()
-        np.savez_compressed(content, hypotheses=self.game.hypotheses, budget=self.game.budget, **numbers, **layers)
+        columns: dict[str, Any] = {"hypotheses": self.game.hypotheses, "budget": self.game.budget, **numbers, **layers}
+        np.savez_compressed(content, **columns)
         write_atomically(path, content.getvalue())
 
     @classmethod

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 from scipy.optimize import lsq_linear
@@ -104,7 +105,7 @@ class ChebCB(Learner):
         probabilities = self.probabilities(state, context)
         reached = np.searchsorted(np.cumsum(probabilities), float(jax.random.uniform(key)), side="right")
         action = int(min(reached, len(probabilities) - 1))
-        return Choice(np.asarray(action), np.asarray(probabilities[action]))
+        return Choice(jnp.asarray(action), jnp.asarray(probabilities[action]))
 
     def observe(self, state: ChebCBState, context: Context, action, reward, propensity) -> ChebCBState:
         """Fit the pulled arm again, and others whose bounds have moved past them."""

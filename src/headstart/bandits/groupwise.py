@@ -29,11 +29,11 @@ class OnlineLearner(Protocol):
         """What each copy predicts, or decides, on its own; the first axis is the copies'."""
         ...
 
-    def losses(self, predictions: np.ndarray, outcome: Any) -> Float[np.ndarray, " copies"]:
+    def losses(self, predictions: np.ndarray, outcome: Any, /) -> Float[np.ndarray, " copies"]:
         """Loss in [0, 1] of each prediction, once the outcome is known."""
         ...
 
-    def observe(self, state: Any, x: Any, outcome: Any, awake: Bool[np.ndarray, " copies"]) -> Any:
+    def observe(self, state: Any, x: Any, outcome: Any, awake: Bool[np.ndarray, " copies"], /) -> Any:
         """The state after the outcome; only the copies that are awake learn."""
         ...
 
@@ -129,9 +129,9 @@ class Losses(NamedTuple):
 
 def follow(
     learner: Groupwise,
-    xs: Sequence[Any],
+    xs: Sequence[Any] | np.ndarray,
     active: Bool[np.ndarray, "rounds groups"],
-    outcomes: Sequence[Any],
+    outcomes: Sequence[Any] | np.ndarray,
     seed: int = 0,
 ) -> Losses:
     """Predict and learn from a whole stream.

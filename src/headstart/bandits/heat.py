@@ -62,10 +62,10 @@ class Heat:
             half = coefficient * self.step / 2 * spreading
             angle = 16 * np.pi * time
             fed = 32 * _bump(places, (0.5 + np.cos(angle) / 4, 0.5 + np.sin(angle) / 4), 0.125)
-            matrix = sparse.csr_array(identity + half)
+            matrix = sparse.csr_array(sparse.csr_array(identity) + sparse.csr_array(half))
             right = temperature - half @ temperature + self.step * fed
             yield HeatSystem(matrix, right, temperature, float(coefficient))
-            temperature = spsolve(matrix, right)
+            temperature = np.asarray(spsolve(matrix, right))
 
 
 def _bump(places: Float[np.ndarray, "points 2"], centre: tuple[float, float], radius: float) -> np.ndarray:
@@ -76,7 +76,7 @@ def _bump(places: Float[np.ndarray, "points 2"], centre: tuple[float, float], ra
 
 
 def conjugate_gradients(
-    matrix: sparse.sparray,
+    matrix: sparse.csr_array,
     right: Float[np.ndarray, " unknowns"],
     start: Float[np.ndarray, " unknowns"],
     omega: float | None = None,
@@ -120,7 +120,7 @@ def conjugate_gradients(
     return solution, cap
 
 
-def _precondition(matrix: sparse.sparray, omega: float | None):
+def _precondition(matrix: sparse.csr_array, omega: float | None):
     if omega is None:
         return lambda residual: residual
     diagonal = matrix.diagonal()

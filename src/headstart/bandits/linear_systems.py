@@ -24,7 +24,8 @@ CAP = 10_000
 
 def laplacian(side: int) -> sparse.csr_array:
     """The five-point Laplacian of a ``side`` x ``side`` grid, zero at its border: 4 on the diagonal, -1 beside it."""
-    line = sparse.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(side, side))
+    places: Any = [-1, 0, 1]
+    line = sparse.diags_array([-1.0, 2.0, -1.0], offsets=places, shape=(side, side))
     return sparse.csr_array(sparse.kronsum(line, line))
 
 
@@ -74,7 +75,11 @@ class ShiftedLaplacians:
 
 
 def sor(
-    matrix: sparse.sparray, right: Float[np.ndarray, " unknowns"], omega: float, tolerance: float = 1e-8, cap: int = CAP
+    matrix: sparse.csr_array,
+    right: Float[np.ndarray, " unknowns"],
+    omega: float,
+    tolerance: float = 1e-8,
+    cap: int = CAP,
 ) -> tuple[Float[np.ndarray, " unknowns"], int]:
     """Solve one system by successive over-relaxation from zero: ``x += (D / omega + L)^-1 (b - A x)``.
 
@@ -95,7 +100,7 @@ def sor(
     solution, target = np.zeros(len(right)), tolerance * float(np.linalg.norm(right))
     if target == 0:
         return solution, 0
-    lower = sparse.diags_array(matrix.diagonal() / omega) + sparse.tril(matrix, -1)
+    lower = sparse.diags_array(np.asarray(matrix.diagonal(), np.float64) / omega) + sparse.tril(matrix, -1)
     # Of a triangular matrix kept in its own order, the factors are itself: each solve is one forward substitution.
     forward = splu(sparse.csc_array(lower), permc_spec="NATURAL", diag_pivot_thresh=0.0)
     residual = right

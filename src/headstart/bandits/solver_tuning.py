@@ -151,4 +151,5 @@ class _Decisions:
         return int(self.choice.action)
 
     def observe(self, reward: float) -> None:
-        self.state = self._observe(self.state, self.context, self.choice.action, reward, self.choice.propensity)
+        choice, received = self.choice, jnp.asarray(reward)
+        self.state = self._observe(self.state, self.context, choice.action, received, choice.propensity)

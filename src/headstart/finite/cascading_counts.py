@@ -42,12 +42,13 @@ def count(
     """The counts after one more session. Jittable; ``counts_of_log`` checks what it is given."""
     items = counts.examined.shape[1]
     places = jnp.arange(shown.shape[0])
+    looked, clicks, moves = (jnp.asarray(part) for part in counts)
     examined = (shown != NOTHING) & ((clicked == NOTHING) | (places <= clicked))
     outcome = jnp.where(clicked == NOTHING, items, shown[clicked])
     return Counts(
-        counts.examined.at[observation, jnp.where(examined, shown, items)].add(1.0, mode="drop"),
-        counts.clicked.at[observation, outcome].add(1.0, mode="drop"),
-        counts.moves.at[observation, outcome, next_observation].add(1.0),
+        looked.at[observation, jnp.where(examined, shown, items)].add(1.0, mode="drop"),
+        clicks.at[observation, outcome].add(1.0, mode="drop"),
+        moves.at[observation, outcome, next_observation].add(1.0),
     )
 
 

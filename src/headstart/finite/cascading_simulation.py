@@ -101,7 +101,7 @@ def _episode(learner: CascadingLearner, world: CascadingMDP, state: Any, key: PR
 
 
 def _value(world: CascadingMDP, state: Any) -> Float[Array, ""]:
-    return world.initial @ evaluate_lists(world, state.lists)[0]
+    return jnp.asarray(world.initial) @ evaluate_lists(world, state.lists)[0]
 
 
 @lru_cache(maxsize=64)
@@ -129,7 +129,7 @@ def _identifying(learner: StopsWhenSure, spec: CascadingSpec) -> Any:
 
         def unsure(carry: Any) -> Any:
             played, state = carry
-            return ~learner.sure(state, world.initial) & (played < most_episodes)
+            return ~learner.sure(state, jnp.asarray(world.initial)) & (played < most_episodes)
 
         def one_episode(carry: Any) -> Any:
             played, state = carry
@@ -138,7 +138,7 @@ def _identifying(learner: StopsWhenSure, spec: CascadingSpec) -> Any:
 
         start = (jnp.asarray(0), learner.begin(learner.init(spec, world.reward)))
         played, state = jax.lax.while_loop(unsure, one_episode, start)
-        return played, learner.sure(state, world.initial), _value(world, state), state.lists
+        return played, learner.sure(state, jnp.asarray(world.initial)), _value(world, state), state.lists
 
     return jax.jit(jax.vmap(one_seed, (None, 0, None)))
 

@@ -98,7 +98,7 @@ class CascadingVI(CascadingLearner):
         sure = self.bonus_scale * jnp.log(states * items * horizon * (state.episode + 1) / self.delta)
         least_click, most_click = attraction_bounds(state.counts, sure, self.bonus)
         visits = state.counts.moves.sum(-1)
-        following = state.counts.moves / jnp.maximum(visits, 1)[..., None]
+        following = jnp.asarray(state.counts.moves) / jnp.maximum(visits, 1)[..., None]
 
         def one_step(bounds: tuple[Array, Array], remaining: Array) -> Any:
             upper, lower = bounds

@@ -179,7 +179,7 @@ def _values(world: FiniteMDP, policies: Policies, counts: Counts) -> Float[np.nd
 
 
 def _pooled(first: Counts, second: Counts) -> Counts:
-    return Counts(*(one + other for one, other in zip(first, second, strict=True)))
+    return Counts(first.transitions + second.transitions, first.reward_sums + second.reward_sums)
 
 
 def _fitting(offline: Counts, nothing: Counts) -> Counts:

@@ -117,7 +117,7 @@ def play(world: FinitePOMDP, choose: Chooser, episodes: int, generator: np.rando
     state = _draw(np.broadcast_to(world.initial, (episodes, world.states)), generator)
     for step in range(world.horizon):
         observations[:, step] = _draw(world.emission[step, state], generator)
-        action = actions[:, step] = choose(step, observations[:, : step + 1], actions[:, :step])
+        action = actions[:, step] = np.asarray(choose(step, observations[:, : step + 1], actions[:, :step]))
         rewards[:, step] = world.reward[step, state, action]
         state = _draw(world.transition[step, state, action], generator)
     return Histories(observations, actions, rewards)

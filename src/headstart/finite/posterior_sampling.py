@@ -50,10 +50,10 @@ class PosteriorSampling(Learner):
     def begin(self, state: Knowledge, key: PRNGKeyArray) -> Knowledge:
         """Draw a world and plan in it."""
         seen = state.visits
-        transition_key, reward_key = jax.random.split(key)
-        transition = jax.random.dirichlet(transition_key, seen.transitions + self.transition_prior)
-        successes, failures = seen.rewards, seen.count - seen.rewards
-        reward = jax.random.beta(reward_key, successes + self.reward_prior, failures + self.reward_prior)
+        successes, failures = seen.rewards[..., None], (seen.count - seen.rewards)[..., None]
+        counts = [seen.transitions + self.transition_prior, successes + self.reward_prior, failures + self.reward_prior]
+        logs = jax.random.loggamma(key, jnp.concatenate(counts, -1))  # normalised, Gammas are Dirichlet and Beta
+        transition, reward = jax.nn.softmax(logs[..., :-2]), jax.nn.softmax(logs[..., -2:])[..., 0]
 
         def one_step(values: Float[Array, " states"], step: Int[Array, ""]) -> tuple:
             at = step if len(reward) > 1 else 0

@@ -15,13 +15,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from headstart.core.errors import UsageError
-from headstart.finite.mdp import FiniteMDP, FiniteSpec, outcome
+from headstart.finite.mdp import FiniteMDP, FiniteSpec, RewardNoise, outcome
 from headstart.finite.planning import backward_induction, value_of
 
 State = Any  # a pytree of arrays; each learner has its own
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # so that a subclass with eq=False is compared by identity
 class Learner(abc.ABC):
     """Learns an episodic world by acting in it. Its fields are its constants; its methods are pure and jittable.
 
@@ -102,12 +102,16 @@ def simulate(
     for name, count in (("episodes", episodes), ("seeds", len(chosen)), ("points", points), ("threads", threads)):
         if count < 1:
             raise UsageError(f"{name} is {count}; it needs to be at least 1")
-    program = _program(learner, world.spec, int(episodes))
-    on_device = jax.tree.map(jnp.asarray, world)
-    parts = [np.asarray(part) for part in np.array_split(chosen, min(threads, len(chosen)))]
-    with ThreadPoolExecutor(len(parts)) as pool:
-        played = list(pool.map(lambda part: jax.block_until_ready(program(on_device, part)), parts))
-    states, values, returns = jax.tree.map(lambda *leaves: np.concatenate(leaves), *played)
+    threads = min(threads, len(chosen))
+    share = -(-len(chosen) // threads)
+    program = _program(learner, world.spec, world.reward_noise, int(episodes), share)
+    arrays = (jnp.asarray(part, jnp.float32) for part in (world.transition, world.reward, world.initial))
+    on_device = FiniteMDP(*arrays, world.horizon, world.reward_noise)
+    parts = np.pad(np.asarray(chosen), (0, share * threads - len(chosen)), "edge").reshape(threads, share)
+    with ThreadPoolExecutor(threads) as pool:
+        played = list(pool.map(lambda part: jax.block_until_ready(program(on_device, jnp.asarray(part))), parts))
+    joined = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(chosen)], *played)
+    states, values, returns = joined
 
     optimal = float(np.asarray(world.initial) @ np.asarray(backward_induction(world).values[0]))
     kept = np.unique(np.linspace(0, episodes, min(points, episodes) + 1).round().astype(int)[1:])
@@ -117,8 +121,12 @@ def simulate(
 
 
 @lru_cache(maxsize=64)
-def _program(learner: Learner, spec: FiniteSpec, episodes: int) -> Any:
+def _program(learner: Learner, spec: FiniteSpec, reward_noise: RewardNoise, episodes: int, seeds: int) -> Any:
     """The compiled map from (world, seeds) to final states, policies' values and episodes' returns."""
+    steps = 1 if spec.stationary else spec.horizon
+    shapes = [(steps, spec.states, spec.actions, spec.states), (steps, spec.states, spec.actions), (spec.states,)]
+    arrays = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
+    world_of_shapes: Any = FiniteMDP(*arrays, spec.horizon, reward_noise)
 
     def one_episode(world: FiniteMDP, cumulative: Any, state: State, key: PRNGKeyArray) -> Any:
         begin_key, reset_key, choices_key, outcomes_key = jax.random.split(key, 4)
@@ -145,4 +153,5 @@ def _program(learner: Learner, spec: FiniteSpec, episodes: int) -> Any:
         state, (values, returns) = jax.lax.scan(play, learner.init(spec), keys)
         return state, values, returns
 
-    return jax.jit(jax.vmap(one_seed, (None, 0)))
+    numbers = jax.ShapeDtypeStruct((seeds,), jnp.int32)
+    return jax.jit(jax.vmap(one_seed, (None, 0))).lower(world_of_shapes, numbers).compile()

@@ -130,8 +130,8 @@ def judge(results: Sequence[Result]) -> list[Verdict]:
         "relative_difference": relative,
         "valid_certificates": float(np.mean([e["suboptimality"] <= e["certificate"] + 1e-9 for e in experts])),
     }
-    randoms = [[result["random"][name] for result in results] for name in ("PEDEL", "FTPedel")]
-    saved = paired_bootstrap(*randoms)
+    without, with_data = ([result["random"][name] for result in results] for name in ("PEDEL", "FTPedel"))
+    saved = paired_bootstrap(without, with_data)
     return [
         Verdict(claim="fewer-episodes", holds=fewer[1] > 0, numbers=_interval(fewer)),
         Verdict(claim="correct", holds=right >= 0.95, numbers={"fraction": right, "runs": float(len(lines))}),

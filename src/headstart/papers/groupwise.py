@@ -62,10 +62,11 @@ def _follow(data: GroupedData) -> dict[str, Any]:
 def _gains(results: Sequence[Result], stream: str) -> dict[str, tuple[float, float, float]]:
     """For each group the always-on learner's regret less ours, with its interval over orders."""
     groups = results[0][stream]
-    return {
-        group: paired_bootstrap(*([result[stream][group][arm] for result in results] for arm in ("always on", "ours")))
-        for group in groups
+    regrets = {
+        arm: {group: [result[stream][group][arm] for result in results] for group in groups}
+        for arm in ("always on", "ours")
     }
+    return {group: paired_bootstrap(regrets["always on"][group], regrets["ours"][group]) for group in groups}
 
 
 def _rounds(results: Sequence[Result], stream: str) -> dict[str, float]:

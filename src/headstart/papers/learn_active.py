@@ -140,8 +140,8 @@ def judge(results: Sequence[Result]) -> list[Verdict]:
     certificates = [result["thresholds"]["certificate"] for result in results]
     enclosed = [c["lower"] - 1e-4 <= c["measured"] <= c["upper"] + 1e-4 for c in certificates]
     network = max(c["network"] for c in certificates)
-    pairs = ([r["animals"][f"{arm}, hardest"] for r in results] for arm in ("robust", "soft bisection"))
-    difference, low, high = paired_bootstrap(*pairs)
+    ours, theirs = ([r["animals"][f"{arm}, hardest"] for r in results] for arm in ("robust", "soft bisection"))
+    difference, low, high = paired_bootstrap(ours, theirs)
     return [
         Verdict(
             claim="small-gap",
@@ -196,7 +196,7 @@ def draw(results: Sequence[Result], path: Path) -> None:
         gaps.set_xticks(LEVELS, [str(level) for level in LEVELS])
         gaps.minorticks_off()
         gaps.legend(fontsize=8)
-        groups = {
+        groups: dict[str, Sequence[float]] = {
             f"{arm}, {part}": [result["animals"][f"{arm}, {part}"] for result in results]
             for part in ("hardest", "all", "worst")
             for arm in ("robust", "soft bisection")

@@ -60,8 +60,10 @@ def run(seed: int, quick: bool) -> Result:
 def _run_variance(variance: Any, seed: int, size: Size) -> Result:
     world = ShiftedLaplacians(variance)
     shifts, right = world.draw(size.systems, np.random.default_rng([seed, VARIANCES.index(variance)]))
-    every = [np.repeat(values, len(GRID), axis=0) for values in (shifts, right)]
-    table = sor_iterations(*every, np.tile(GRID, size.systems)).reshape(size.systems, len(GRID))
+    repeated_shifts, repeated_right = (np.repeat(values, len(GRID), axis=0) for values in (shifts, right))
+    table = sor_iterations(repeated_shifts, repeated_right, np.tile(GRID, size.systems)).reshape(
+        size.systems, len(GRID)
+    )
     tsallis, (low, high) = TsallisINF(scale="running"), world.context_interval
     rows = np.arange(size.systems)
     costs = {

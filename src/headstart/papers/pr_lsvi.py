@@ -102,8 +102,8 @@ def judge(results: Sequence[Result]) -> list[Verdict]:
 
 def _ratio(results: Sequence[Result], arm: str, other: str) -> tuple[float, float, float]:
     """Geometric mean over worlds of one arm's regret over another's, with its interval."""
-    logs = [[np.log(result[name]["regret"][-1]) for result in results] for name in (arm, other)]
-    ratio, low, high = np.exp(paired_bootstrap(*logs))
+    ours, theirs = ([np.log(result[name]["regret"][-1]) for result in results] for name in (arm, other))
+    ratio, low, high = np.exp(paired_bootstrap(ours, theirs))
     return float(ratio), float(low), float(high)
 
 
