@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -105,8 +105,10 @@ def simulate(
     threads = min(threads, len(chosen))
     share = -(-len(chosen) // threads)
     program = _program(learner, world.spec, world.reward_noise, int(episodes), share)
-    arrays = (jnp.asarray(part, jnp.float32) for part in (world.transition, world.reward, world.initial))
-    on_device = FiniteMDP(*arrays, world.horizon, world.reward_noise)
+    transition, reward, initial = (
+        jnp.asarray(part, jnp.float32) for part in (world.transition, world.reward, world.initial)
+    )
+    on_device = FiniteMDP(transition, reward, initial, world.horizon, world.reward_noise)
     parts = np.pad(np.asarray(chosen), (0, share * threads - len(chosen)), "edge").reshape(threads, share)
     with ThreadPoolExecutor(threads) as pool:
         played = list(pool.map(lambda part: jax.block_until_ready(program(on_device, jnp.asarray(part))), parts))
@@ -125,8 +127,8 @@ def _program(learner: Learner, spec: FiniteSpec, reward_noise: RewardNoise, epis
     """The compiled map from (world, seeds) to final states, policies' values and episodes' returns."""
     steps = 1 if spec.stationary else spec.horizon
     shapes = [(steps, spec.states, spec.actions, spec.states), (steps, spec.states, spec.actions), (spec.states,)]
-    arrays = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
-    world_of_shapes: Any = FiniteMDP(*arrays, spec.horizon, reward_noise)
+    transition, reward, initial = (cast(Any, jax.ShapeDtypeStruct(shape, jnp.float32)) for shape in shapes)
+    world_of_shapes = FiniteMDP(transition, reward, initial, spec.horizon, reward_noise)
 
     def one_episode(world: FiniteMDP, cumulative: Any, state: State, key: PRNGKeyArray) -> Any:
         begin_key, reset_key, choices_key, outcomes_key = jax.random.split(key, 4)
