@@ -23,8 +23,11 @@ BIN = ROOT / ".venv" / "bin"
 PROBLEM = {"arms": 10, "features": 10}
 LEARNERS = {
     "LinUCB, a model for each arm": ("lin-ucb", {"alpha": 1.0, "disjoint": True}),
-    "linear Thompson sampling, a model for each arm": ("lin-thompson", {"deviation": 0.5, "disjoint": True}),
-    "Thompson sampling, no context": ("beta-thompson", {}),
+    "linear Thompson sampling, a model for each arm": (
+        "lin-thompson",
+        {"deviation": 0.5, "disjoint": True, "propensity_draws": 1},
+    ),
+    "Thompson sampling, no context": ("beta-thompson", {"propensity_draws": 1}),
 }
 """By title: the learner and its fields, which make it what MABWiser's of that name is."""
 

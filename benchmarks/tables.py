@@ -37,12 +37,14 @@ played. headstart plays 200 seeds in one compiled program, cut in two at default
 mathematics as one writes it first, a seed at a time. A seed's episode counts as one. The command is timed from its
 start to its end, compilation included.""",
     "startup": "From the start of the command to its end.",
-    "bandit_speed": """The same log for all sides: 10 arms, contexts of 10 features, rewards of 0 or 1, an arm logged at
-random in each row. Every side chooses in each row and then learns from what was logged: `replay` in one compiled loop
-(its compilation left out), "one at a time" by a Python call each, as MABWiser's `predict` and `partial_fit`. Both sides
-keep a ridge regression for each arm with the same weights of ridge and width. The service is `headstart bandit serve`
-on the loopback address, driven by one process with 32 connections, each of which chooses, observes and only then
-chooses again; every reply waits for the disk. Kills are SIGKILL at random moments under that load.""",
+    "bandit_speed": """The same log for all sides: 10 arms, contexts of 10 features, rewards of 0 or 1, an arm logged
+at random in each row. Every side chooses in each row and then learns from what was logged: `replay` in one compiled
+loop (its compilation left out), "one at a time" by a Python call each, as MABWiser's `predict` and `partial_fit`.
+Both sides keep a ridge regression for each arm with the same weights of ridge and width. Thompson sampling draws once
+a row, and once more in headstart's single steps, whose propensity MABWiser does not give; 200 draws are headstart's
+default. The service is `headstart bandit serve` on the loopback address, driven by one process with 32 connections,
+each of which chooses, observes and only then chooses again; every reply waits for the disk. Kills are SIGKILL at
+random moments under that load.""",
 }
 
 

@@ -23,7 +23,7 @@ log = Log.of(
 stopwatch = Stopwatch(task["rows"])
 if task["loop"] == "compiled":
     for number in range(task["windows"] + 1):
-        replay(learner, log)
+        replay(learner, log, draws=1)
         stopwatch.at(task["rows"] * (number + 1))
 else:
     agent, steps = Agent(learner, log.spec), 0

@@ -14,20 +14,23 @@ from headstart.bandits.bandit import BanditSpec, Context, Learner
 from headstart.bandits.log import Log
 from headstart.bandits.worlds import warn_about_norms
 
-DRAWS = 200
-"""Choices from which the probabilities of a learner that does not state them are counted."""
 
-
-def replay(learner: Learner, log: Log, seed: int = 0) -> Float[np.ndarray, "rows arms"]:
+def replay(learner: Learner, log: Log, seed: int = 0, draws: int = 200) -> Float[np.ndarray, "rows arms"]:
     """Probabilities of the arms in each row, by a learner that has learned from all rows before it.
 
     Given to the estimates of ``off_policy`` this values the learner as it learns: the probabilities of a row depend
     on earlier rows alone, so inverse propensity stays unbiased. The learner is told the logged propensity.
 
+    Args:
+        learner: what would have chosen.
+        log: what was logged.
+        seed: of choices that are counted.
+        draws: choices in each row from which the probabilities of a learner that does not state them are counted.
+
     Raises:
         UsageError: the learner cannot work with such a bandit.
     """
-    return np.asarray(_replay(learner, log.spec, jax.random.key(seed), *_columns(log)), np.float64)
+    return np.asarray(_replay(learner, log.spec, draws, jax.random.key(seed), *_columns(log)), np.float64)
 
 
 def absorb(learner: Learner, state: Any, log: Log) -> Any:
@@ -51,22 +54,25 @@ def _absorb(learner: Learner, spec: BanditSpec, state: Any, *columns: Array) -> 
     return jax.lax.scan(row, state, columns)[0]
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _replay(learner: Learner, spec: BanditSpec, key: PRNGKeyArray, *columns: Array) -> Float[Array, "rows arms"]:
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _replay(
+    learner: Learner, spec: BanditSpec, draws: int, key: PRNGKeyArray, *columns: Array
+) -> Float[Array, "rows arms"]:
     def row(state, logged):
         number, context, *rest = logged
         context = jnp.broadcast_to(context, spec.context_shape)
-        probabilities = stated_or_counted(learner, state, context, jax.random.fold_in(key, number))
+        probabilities = _stated_or_counted(learner, state, context, jax.random.fold_in(key, number), draws)
         return learner.observe(state, context, *rest), probabilities
 
     state = learner.init(spec, jax.random.fold_in(key, 2**31 - 1))
     return jax.lax.scan(row, state, (jnp.arange(len(columns[0])), *columns))[1]
 
 
-def stated_or_counted(learner: Learner, state: Any, context: Context, key: PRNGKeyArray) -> Float[Array, " arms"]:
-    """The learner's probabilities; where it states none, how often it makes each choice."""
+def _stated_or_counted(
+    learner: Learner, state: Any, context: Context, key: PRNGKeyArray, draws: int
+) -> Float[Array, " arms"]:
     stated = learner.probabilities(state, context)
     if stated is not None:
         return stated
-    draws = jax.vmap(lambda key: learner.choose(state, context, key).action)(jax.random.split(key, DRAWS))
-    return jnp.zeros(len(context)).at[draws].add(1.0 / DRAWS)
+    actions = jax.vmap(lambda key: learner.choose(state, context, key).action)(jax.random.split(key, draws))
+    return jnp.zeros(len(context)).at[actions].add(1.0 / draws)
