@@ -99,7 +99,7 @@ def test_a_search_as_typed(tmp_path, in_this_process, capsys):
     trial = RunFolder.open(folder / "trials" / "0001")
     assert trial.config["method"]["learning_rate"] == found.history.trials[1].configuration["learning_rate"]
     assert RunFolder.open(folder / "tests" / "incumbent").seeds == [5, 6]
-    assert main(["runs", "--folders", str(folder), "--format", "json"]) == 0
+    assert main(["runs", str(folder), "--format", "json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) >= 3
     assert main(["tune", "report", str(folder), "--out", str(tmp_path / "page.html")]) == 0
     assert "<html" in (tmp_path / "page.html").read_text()[:100]
