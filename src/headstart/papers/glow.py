@@ -256,6 +256,8 @@ PAPER = Paper(
         "The paper has no experiments; these are ours.",
         "GLOW's confidence scale is practical, and it knows the distribution of the start.",
         "Weights are all functions of the cells, for which the paper's inner maximum has a closed form.",
+        "Not claimed, but in the table: MABO.CR given all mixed data at once finds the optimum without acting; HyGLOW, "
+        "to which they are revealed one episode at a time, pays while it waits.",
     ),
     tried=(
         "Ten other codes at first (seeds 0 to 9). The two claims on double sampling were one and failed: with mixed "
