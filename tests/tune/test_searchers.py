@@ -53,7 +53,7 @@ def test_samplers_home_in_on_the_best(sampler):
     assert len(done) == 40
     assert best(done)[0] > -0.01
     early, late = ([score for _, score in part] for part in (done[:10], done[-10:]))
-    assert np.mean(late) > np.mean(early) + 0.05
+    assert np.mean(late) > 0.6 * np.mean(early)  # both below 0, the best
 
 
 def test_random_draws_are_spread_evenly():
