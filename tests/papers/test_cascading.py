@@ -47,6 +47,6 @@ def test_each_claim_is_judged_by_its_own_numbers():
 
 def test_quick_run():
     proof = prove("cascading", quick=True, show_progress=False)
-    regret = {row["arm"]: row["regret"] for row in proof.table if "regret" in row}
-    assert 0 < regret["CascadingVI"] < regret["lists as actions"]
+    assert [row["arm"] for row in proof.table] == list(cascading.ARMS)
+    assert all(row["regret"] > 0 for row in proof.table)
     assert proof.verdicts[0].holds

@@ -47,5 +47,5 @@ def test_each_claim_is_judged_by_its_own_numbers():
 def test_quick_run():
     proof = prove("pr-lsvi", quick=True, show_progress=False)
     asked = {row["arm"]: row["questions"] for row in proof.table}
-    assert asked["always"] > asked["active 0.1"] > asked["active 0.9"] > 0
+    assert asked["always"] >= asked["active 0.1"] > asked["active 0.9"] > 0
     assert asked["random 0.3"] <= asked["active 0.3"]
