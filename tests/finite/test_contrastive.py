@@ -30,8 +30,8 @@ def test_without_structure_the_best_fit_is_the_frequencies_whatever_the_negative
     transitions = counted()
     fitted = fit_contrastive(FreeModel(jnp.zeros(transitions.shape)), transitions, NEGATIVES, 2000, 0.05, decay=True)
     frequencies = transitions / transitions.sum(-1, keepdims=True)
-    assert np.abs(transition_of(fitted, NEGATIVES) - frequencies).max() < 1e-4
-    assert np.allclose(np.exp(fitted.log_ratio()), frequencies / NEGATIVES, rtol=1e-2)
+    assert np.abs(transition_of(fitted, NEGATIVES) - frequencies).max() < 1e-3
+    assert np.allclose(np.exp(fitted.log_ratio()), frequencies / NEGATIVES, rtol=1e-2, atol=5e-3)
 
 
 def test_the_loss_by_hand():

@@ -123,7 +123,7 @@ def test_features_make_learning_faster_where_the_world_is_linear():
     world = random_linear_world(states=15, actions=5, dimension=3, horizon=4)
     informed = simulate(LSVIUCB(features=world.features), world, 300, seeds=4, points=1)
     blind = simulate(LSVIUCB(), world, 300, seeds=4, points=1)
-    assert informed.regret.mean() < 0.5 * blind.regret.mean()
+    assert informed.regret.mean() < 0.7 * blind.regret.mean()
 
 
 def test_incremental_regression_is_ridge_regression():
@@ -150,7 +150,7 @@ def test_natural_policy_gradient_keeps_its_promise():
         assert (np.diff(iterates.values) >= -1e-9).all()
         promised = (np.log(3) / step_size + 5) * 5 / np.arange(1, 41)
         assert (optimal - iterates.values[1:] <= promised).all()
-    assert natural_policy_gradient(world, 100, 5.0).values[-1] == pytest.approx(optimal, abs=1e-4)
+    assert natural_policy_gradient(world, 200, 5.0).values[-1] == pytest.approx(optimal, abs=1e-4)
     with pytest.raises(UsageError, match="iterations"):
         natural_policy_gradient(world, 0, 1.0)
 
