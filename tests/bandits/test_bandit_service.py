@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from served_bandit import Service
 
 from headstart.bandits.bandit import BanditSpec, Learner
 from headstart.bandits.durable import DurableAgent
@@ -22,6 +21,7 @@ from headstart.bandits.lin_ucb import LinUCB
 from headstart.bandits.log import read_log
 from headstart.bandits.ucb import UCB
 from headstart.core.errors import DataError, UsageError
+from tests.bandits.served_bandit import Service
 
 NEW = ("--learner", "lin-ucb:alpha=0.5", "--arms", "2", "--features", "2")
 CONTEXT = [[1.0, 0.0], [0.0, 1.0]]

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_problem import assert_close, assert_equal, initial, quick, recorded
 
 from headstart.control.cal_ql import CalQL
 from headstart.control.cql import CQL, WEIGHT, DiscreteCQL
@@ -15,6 +14,7 @@ from headstart.control.sac import SAC
 from headstart.core.errors import DataError
 from headstart.core.specs import Box, Discrete, Spec
 from headstart.data.batch import Batch
+from tests.control.tiny_problem import assert_close, assert_equal, initial, quick, recorded
 
 SMALL = {"hidden": (8,), "action_samples": 3}
 

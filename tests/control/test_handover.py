@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_problem import SPEC, assert_equal, initial
 
 from headstart.control.cal_ql import CalQL
 from headstart.control.cql import CQL, WEIGHT
@@ -15,6 +14,7 @@ from headstart.control.sac import SAC
 from headstart.control.td3_bc import TD3BC
 from headstart.control.wsrl import WSRL
 from headstart.core.errors import UsageError
+from tests.control.tiny_problem import SPEC, assert_equal, initial
 
 NETS = {"hidden": (8, 8), "critics": 3, "layer_norm": True, "actor_layer_norm": True}
 TARGET = WSRL(hidden=(8, 8), critics=3, initial_temperature=0.3)

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import onnxruntime
 import pytest
-from tiny_problem import SPEC, initial, quick, regret, reward
 
 from headstart.control.export import export_onnx
 from headstart.control.policy import Policy
@@ -13,6 +12,7 @@ from headstart.control.ppo import PPO, DiscretePPO, Rollout, Statistics
 from headstart.control.preprocessing import Preprocessor
 from headstart.core.errors import UsageError
 from headstart.core.specs import Box, Discrete, Spec
+from tests.control.tiny_problem import SPEC, initial, quick, regret, reward
 
 CHOICES = Spec(Box.uniform((3,), -1, 1), Discrete(4))
 

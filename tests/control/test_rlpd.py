@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_problem import SPEC, assert_equal, fresh, initial, quick, recorded, regret, reward
 
 from headstart.control.cql import CQL
 from headstart.control.networks import evaluate
@@ -14,6 +13,7 @@ from headstart.control.rlpd import RLPD
 from headstart.control.sac import SAC
 from headstart.control.wsrl import WSRL
 from headstart.core.errors import UsageError
+from tests.control.tiny_problem import SPEC, assert_equal, fresh, initial, quick, recorded, regret, reward
 
 SMALL = RLPD(hidden=(8,), critics=3)
 

@@ -5,9 +5,9 @@ from dataclasses import fields
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tiny_problem import assert_close, assert_equal, fresh, initial, quick, recorded, regret
 
 from headstart.control.sac_n import EDAC, SACN
+from tests.control.tiny_problem import assert_close, assert_equal, fresh, initial, quick, recorded, regret
 
 
 def test_without_diversity_edac_is_sac_n():
