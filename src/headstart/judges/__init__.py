@@ -1,0 +1,1 @@
+"""Judges: rewards and preferences that are not a world's own."""

@@ -1,0 +1,1 @@
+"""Language models: methods that learn from text, preferences and verifiers, one file a method."""
