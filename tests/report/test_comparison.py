@@ -62,6 +62,25 @@ def test_a_filter_takes_exactly_what_it_says(store, text, runs, seeds):
         np.testing.assert_allclose(found[world], expected[world])
 
 
+def test_command_lines_of_openrlbenchmark_choose_the_same(tmp_path):
+    for number, (name, entity) in enumerate(
+        [("a?b&c", "lab"), ("axb&c", "lab"), ("ppo[v2]", "lab"), ("a?b&c", "else")]
+    ):
+        config = {"exp_name": name, "env_id": "Hopper-v2", "entity": entity, "project": "p"}
+        run = RunFolder.create(tmp_path / str(number), config, seeds=[number])
+        with run.seed(number).record() as recorder:
+            recorder.log(1, 1, "online", {"charts/episodic_return": float(number)})
+    header = "?we=lab&wpn=p&ceik=env_id.value&cen=exp_name.value&metric=charts/episodic_return&xaxis=global_step"
+    texts = [header, "a%3Fb%26c?cl=A%26B", "a?cl=nothing", "a*?cl=both", "ppo[v2]?env_id.value=Hopper*"]
+    with pytest.raises(UsageError, match="'nothing'"):
+        select([tmp_path], Filters.parse(texts))
+    arms = select([tmp_path], Filters.parse([text for text in texts if "nothing" not in text]))
+    found = {arm.label: [values[0] for _, values in arm.curves["Hopper-v2"]] for arm in arms}
+    assert found == {"A&B": [0.0], "both": [0.0, 1.0], "ppo[v2]": [2.0]}
+    every = select([tmp_path], Filters.parse(["?cen=exp_name&ceik=env_id&metric=charts/episodic_return"]))
+    assert {arm.label: len(arm.curves["Hopper-v2"]) for arm in every} == {"a?b&c": 2, "axb&c": 1, "ppo[v2]": 1}
+
+
 def test_the_table_has_means_and_deviations_of_final_scores(store):
     filters = Filters.parse(["?xaxis=updates", "iql?tag=good&cl=IQL", "sac?tag=good"])
     comparison = compare(select([store], filters), "return", last=2)

@@ -3,16 +3,22 @@
 ``--filters`` is followed by texts. The first may be a header, ``?metric=evaluation/return&xaxis=updates&world=world&
 name=method``: which metric, against what, and which fields of a run hold its world and its name. Every other text is
 one arm: ``wsrl?tag=v1&discount=0.99&seed=1&seed=2&cl=WSRL`` takes the runs of that name for which all conditions hold;
-the same key twice means either, but for tags, which all have to be there; ``cl`` is the legend.
+the same key twice means either, but for tags, which all have to be there; ``cl`` is the legend. ``*`` and ``?`` stand
+for anything; written %2A and %3F (and & as %26) they are themselves.
+
+Command lines made for ``rlops`` work too: ``ceik`` and ``cen`` name the fields of world and name, ``global_step`` and
+``_runtime`` are axes, ``we`` and ``wpn`` are conditions on ``entity`` and ``project``; ``.value`` after a field is
+dropped.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 import numpy as np
 import polars as pl
@@ -28,7 +34,11 @@ HEADER = {"metric": "evaluation/return", "xaxis": "environment_steps", "world": 
 """What a header may say, and what holds where it does not."""
 OTHER_NAMES = {"ceik": "world", "cen": "name"}
 """The names that openrlbenchmark has for two of them."""
+WHOSE = {"we": "entity", "wpn": "project"}
+"""What else its headers ask for, of every arm."""
 AXES = ("environment_steps", "updates", "time")
+OTHER_AXES = {"global_step": "environment_steps", "_runtime": "time"}
+"""The names that openrlbenchmark has for two of those."""
 UNFIT = ["running", "damaged"]
 """States of runs that are left out."""
 
@@ -67,27 +77,32 @@ class Filters:
         Raises:
             UsageError: a key of the header or an axis is unknown, or there is no arm.
         """
-        texts, header = list(texts), dict(HEADER)
+        texts, header, shared = list(texts), dict(HEADER), []
         if texts and texts[0].startswith("?"):
             for key, value in _pairs(texts.pop(0)[1:]):
                 key = OTHER_NAMES.get(key, key)
+                if key in WHOSE:
+                    shared.append(Condition(WHOSE[key], "=", _pattern(value)))
+                    continue
                 if key not in HEADER:
-                    raise unknown("key of a header", key, [*HEADER, *OTHER_NAMES])
-                header[key] = value
+                    raise unknown("key of a header", key, [*HEADER, *OTHER_NAMES, *WHOSE])
+                header[key] = unquote(value) if key == "metric" else unquote(value).removesuffix(".value")
+        header["xaxis"] = OTHER_AXES.get(header["xaxis"], header["xaxis"])
         if header["xaxis"] not in AXES:
             raise unknown("x axis", header["xaxis"], AXES)
         arms = []
         for text in texts:
             name, _, rest = text.partition("?")
-            label, conditions, seeds = unquote(name), [], []
+            label, conditions, seeds = unquote(name), [*shared], []
             for key, value in _pairs(rest):
+                key = key.removesuffix(".value")
                 if key == "cl":
-                    label = value
+                    label = unquote(value)
                 elif key == "seed":
                     seeds.append(int(value) if value.isdigit() else _no_seed(value))
                 else:
-                    conditions.append(Condition(key, "=", value))
-            arms.append((unquote(name), tuple(conditions), tuple(seeds), label))
+                    conditions.append(Condition(key, "=", _pattern(value)))
+            arms.append((_pattern(name), tuple(conditions), tuple(seeds), label))
         return cls(header, tuple(arms))
 
 
@@ -143,11 +158,18 @@ def _arm(label: str, runs: pl.DataFrame, seeds: tuple[int, ...], logged: pl.Data
 
 def _every_name(table: pl.DataFrame, field: str) -> list[Any]:
     names = with_fields(table, [field])[field].drop_nulls().unique().sort()
-    return [(str(name), (), (), str(name)) for name in names]
+    return [(re.sub(r"[\[*?]", r"[\g<0>]", str(name)), (), (), str(name)) for name in names]
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
-    return parse_qsl(text, keep_blank_values=True)
+    """Keys and values between ``&``, the values still encoded."""
+    pairs = [part.partition("=") for part in text.split("&") if part]
+    return [(unquote(key), value.replace("+", " ")) for key, _, value in pairs]
+
+
+def _pattern(text: str) -> str:
+    """Decoded, so that wildcards that were encoded, and brackets, stand for themselves alone."""
+    return unquote(re.sub(r"\[|%5b|%2a|%3f", lambda found: f"[{unquote(found[0])}]", text, flags=re.IGNORECASE))
 
 
 def _listed(values: pl.Series) -> str:
