@@ -1,0 +1,55 @@
+"""Odds-ratio preference optimisation: fine-tuning and preference in one stage, without a reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from headstart.language.method import LanguageMethod, Loss, LossBatch
+from headstart.language.pairs import require_positive
+from headstart.language.sft import Normalization, negative_log_likelihood
+
+
+def log_odds_ratio(chosen: Float[Tensor, " row"], rejected: Float[Tensor, " row"]) -> Float[Tensor, " row"]:
+    """log of odds(p) = p/(1-p) of the chosen over that of the rejected, from log-probabilities below 0."""
+    return (chosen - rejected) - (torch.log1p(-torch.exp(chosen)) - torch.log1p(-torch.exp(rejected)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ORPO(LanguageMethod):
+    """Cross-entropy of the chosen less weight·log sigma(log odds ratio) (Hong et al. 2024, arXiv:2403.07691, eq. 6-7).
+
+    Probabilities in the odds are geometric means over each completion's tokens.
+
+    Attributes:
+        weight: of the odds ratio's loss (their lambda; 0.1).
+        normalization: of the cross-entropy; see `negative_log_likelihood`.
+    """
+
+    name = "orpo"
+    reference = "none"
+
+    weight: float = 0.1
+    normalization: Normalization = "token"
+
+    def __post_init__(self) -> None:
+        require_positive(self, "weight")
+
+    def loss(self, batch: LossBatch) -> Loss:
+        """Mean over pairs."""
+        chosen = batch.chosen.log_probability() / batch.chosen.length()
+        rejected = batch.rejected.log_probability() / batch.rejected.length()
+        log_odds = log_odds_ratio(chosen, rejected)
+        likelihood = negative_log_likelihood(batch.chosen, self.normalization)
+        preference = -logsigmoid(log_odds).mean()
+        metrics = {
+            "loss/likelihood": likelihood.detach(),
+            "loss/preference": preference.detach(),
+            "log_odds_ratio": log_odds.detach().mean(),
+            "reward/accuracy": (chosen > rejected).float().mean(),
+        }
+        return likelihood + self.weight * preference, metrics
