@@ -91,14 +91,14 @@ def pretrained(
     """A tiny model taught by a world's demonstrations, and its tokenizer; made once, then read from the user's cache.
 
     Args:
-        world: a frozen dataclass with ``vocabulary``, ``sample_problem``, ``prompt`` and ``demo``; if it has
-            ``pretraining``, those are its usual settings.
+        world: a frozen dataclass with ``vocabulary``, ``sample_problem``, ``prompt`` and ``demo``; its
+            ``pretraining``, if it has that, says which settings differ from the usual.
         seed: of the demonstrations, the weights and the order of training.
-        settings: size and training; by default the world's own, or ``Pretraining()``.
+        settings: size and training; by default the world's own.
         visible: show a progress bar.
         **changes: fields of the settings to change.
     """
-    settings = replace(settings or getattr(world, "pretraining", None) or Pretraining(), **changes)
+    settings = replace(settings or Pretraining(**getattr(world, "pretraining", {})), **changes)
     tokenizer = word_tokenizer(world.vocabulary)
     facts = [_VERSION, type(world).__name__, asdict(world), asdict(settings), seed]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:20]

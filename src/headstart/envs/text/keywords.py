@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -50,6 +50,7 @@ class KeyWords:
     words: int = 8
     longest: int = 7
     writer: Writer = Writer()
+    pretraining: ClassVar = {"steps": 150}
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ def word_tokenizer(vocabulary: Sequence[str]) -> PreTrainedTokenizerFast:
             refused when text is encoded (by the tokenizers library).
     """
     words = [PADDING, END, *vocabulary]
-    bad = [word for word in vocabulary if word in (PADDING, END) or not word or len(word.split()) != 1 or " " in word]
+    bad = [word for word in vocabulary if word in (PADDING, END) or word.split() != [word]]
     if bad or len(set(words)) != len(words):
         raise UsageError(
             f"a vocabulary needs distinct words without white space, other than {PADDING} and {END}: {bad}"
