@@ -8,9 +8,9 @@ import pytest
 from headstart.runs.folder import RunFolder
 
 
-@pytest.fixture
-def browser(tmp_path):
-    """A function that opens an HTML file without a window and returns its document once scripts have run."""
+@pytest.fixture(scope="session")
+def chromium():
+    """The browser's program."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
     program = next((found for name in names if (found := shutil.which(name))), None)
     if program is None:
@@ -18,10 +18,16 @@ def browser(tmp_path):
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
+    return program
+
+
+@pytest.fixture
+def browser(tmp_path, chromium):
+    """A function that opens an HTML file without a window and returns its document once scripts have run."""
 
     def dump(path, width=1280, height=900):
         command = (
-            program,
+            chromium,
             "--headless",
             "--no-sandbox",
             "--disable-gpu",

@@ -18,6 +18,7 @@ COMMANDS = {
     "export": ("policies", "write a run's policy as an ONNX file"),
     "data": ("data", "describe, build, convert and list datasets"),
     "runs": ("runs", "list, filter, query and share recorded runs"),
+    "watch": ("watch", "a live page of runs: curves, numbers, logs, and a button that stops one"),
     "plot": ("plot", "compare recorded runs: curves, aggregates, profiles, who beats whom"),
     "reproduce": ("reproduce", "run a recorded run again and compare every number"),
     "report": ("report", "write a page about one or more runs"),

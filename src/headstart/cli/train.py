@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ def train(arguments: Sequence[str]) -> int:
     from headstart.core.compilation import keep_compiled_programs
 
     keep_compiled_programs()
+    _stop_when_told()
     kind = METHODS.get(arguments[0])
     flat = tyro.conf.OmitArgPrefixes
     fields: list[Any] = [
@@ -118,6 +120,7 @@ def resume(arguments: Sequence[str]) -> int:
     from headstart.core.compilation import keep_compiled_programs
 
     keep_compiled_programs()
+    _stop_when_told()
     options = tyro.cli(
         tyro.conf.configure(tyro.conf.PositionalRequiredArgs)(ResumeOptions),
         args=list(arguments),
@@ -125,6 +128,11 @@ def resume(arguments: Sequence[str]) -> int:
     )
     _summarise(resume_run(options.run, workers=options.workers, show_progress=not options.quiet))
     return 0
+
+
+def _stop_when_told() -> None:
+    """Let SIGTERM stop training as Ctrl-C does: shells start background jobs that ignore SIGINT."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _summarise(run: Any) -> None:
