@@ -98,6 +98,9 @@ class LanguageMethod:
     fields: ClassVar[tuple[str, ...]] = ()
     """Columns of numbers that its loss reads."""
 
+    learning_rate: ClassVar[float] = 5e-7
+    """Peak learning rate when every weight of a large model is trained, where the settings give none."""
+
     def loss(self, batch: LossBatch) -> Loss:
         """The loss to minimise, a mean over rows, and metrics without gradient."""
         raise NotImplementedError

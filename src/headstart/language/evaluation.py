@@ -1,0 +1,59 @@
+"""How good a policy's completions to held-out prompts are, and how far it has gone from its reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from headstart.core.encoding import Encoded
+from headstart.judges.judge import Judge, checked_scores
+from headstart.language.encoded_rows import EncodedRow, with_reference
+from headstart.language.learner import Learner
+from headstart.language.sampler import Sampling
+from headstart.language.transformers_sampler import TransformersSampler
+
+
+class Evaluation:
+    """Judges one completion to each held-out prompt, drawn at temperature 1.
+
+    Args:
+        prompts: rows with a ``prompt`` and whatever the judge reads.
+        judge: scores completions; without one, lengths and the KL alone are told.
+        max_tokens: longest completion.
+        seed: of the samples: the same noise at every evaluation.
+    """
+
+    def __init__(self, prompts: Sequence[Mapping[str, Any]], judge: Any, max_tokens: int, seed: int):
+        self.prompts, self.judge, self.max_tokens, self.seed = prompts, judge, max_tokens, seed
+
+    def __call__(self, learner: Learner) -> dict[str, float]:
+        """Mean reward, tokens, characters, distinct share, share cut short, and KL to the reference if there is one."""
+        ids = [learner.encoder.encode_prompt(row["prompt"]) for row in self.prompts]
+        sampler = TransformersSampler(learner.model, learner.encoder)
+        drawn = [group[0] for group in sampler.sample(ids, 1, Sampling(max_tokens=self.max_tokens), self.seed)]
+        texts = [sample.text for sample in drawn]
+        told = {
+            "tokens": float(np.mean([len(sample.ids) for sample in drawn])),
+            "characters": float(np.mean([len(text) for text in texts])),
+            "distinct": len(set(zip((str(row["prompt"]) for row in self.prompts), texts))) / len(texts),
+            "truncated": float(np.mean([sample.truncated for sample in drawn])),
+        }
+        if isinstance(self.judge, Judge):
+            columns = {name: [row[name] for row in self.prompts] for name in self.prompts[0]}
+            scores = [s for s in checked_scores(self.judge, columns.pop("prompt"), texts, columns) if s is not None]
+            told["reward"] = float(np.mean(scores)) if scores else float("nan")
+        if learner.keeps_reference:
+            rows = [
+                EncodedRow({"completion": Encoded(prompt, sample.ids, sample.truncated)})
+                for prompt, sample in zip(ids, drawn, strict=True)
+            ]
+            with learner.reference() as reference:
+                rows = with_reference(rows, reference, learner.encoder.padding, learner.device)
+            ratios = [
+                sum(sample.model_log_probabilities) - sum(row.reference["completion"])
+                for sample, row in zip(drawn, rows, strict=True)
+            ]
+            told["kl"] = float(np.mean(ratios))
+        return told

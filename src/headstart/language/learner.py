@@ -1,0 +1,215 @@
+"""A policy that learns: the model, its frozen reference, and the optimiser that takes steps on batches of rows."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from headstart.core.causal_models import check_tokens_fit, context_length, use_suitable_threads
+from headstart.core.encoding import Encoder
+from headstart.core.errors import CheckpointError, DivergenceError, UsageError
+from headstart.language.encoded_rows import EncodedRow, loss_batch, with_reference
+from headstart.language.method import LanguageMethod
+from headstart.language.settings import Training
+
+
+class Learner:
+    """Trains a causal language model by a method's loss.
+
+    The reference is the policy as it was given: with an adapter the same weights without it, otherwise a frozen copy,
+    made only when the method needs one. Dropout is off in both.
+
+    Args:
+        model: any Hugging Face causal language model, or a PEFT adapter on one; it is trained in place.
+        tokenizer: its tokenizer.
+        method: the method.
+        training: the settings.
+        total_steps: how many steps will be taken in all (the learning rate's schedule spans them).
+        keep_reference: keep the reference even if the method's loss does without it.
+
+    Raises:
+        UsageError: the tokenizer does not belong to the model, or has no end-of-sequence token.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        method: LanguageMethod,
+        training: Training,
+        total_steps: int,
+        keep_reference: bool = False,
+    ):
+        check_tokens_fit(model, tokenizer)
+        use_suitable_threads(model)
+        context = context_length(model)
+        self.method, self.training, self.total_steps = method, training, total_steps
+        self.encoder = Encoder(tokenizer, *_limits(training, context))
+        self.model = _with_adapter(model, training).eval()
+        self.device = next(model.parameters()).device
+        if training.gradient_checkpointing:
+            self.model.gradient_checkpointing_enable()
+            self.model.enable_input_require_grads()
+        self._reference = None
+        if (self.needs_reference or keep_reference) and not self._adapted:
+            self._reference = copy.deepcopy(self.model).requires_grad_(False)
+        weights = [weight for weight in self.model.parameters() if weight.requires_grad]
+        peak = training.learning_rate or method.learning_rate * (10.0 if self._adapted else 1.0)
+        self.optimizer = torch.optim.AdamW(weights, lr=peak, weight_decay=training.weight_decay, foreach=True)
+        self.peak_rate = peak
+        self.steps = 0
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether the method compares the policy with a frozen reference."""
+        return self.method.reference != "none"
+
+    @property
+    def _adapted(self) -> bool:
+        return hasattr(self.model, "disable_adapter")
+
+    @property
+    def keeps_reference(self) -> bool:
+        """Whether ``reference`` can be had."""
+        return self._reference is not None or self._adapted
+
+    @contextmanager
+    def reference(self) -> Iterator[Any]:
+        """The frozen reference model.
+
+        Raises:
+            UsageError: the method was said to need none, so none was kept.
+        """
+        if self._reference is not None:
+            yield self._reference
+        elif self._adapted:
+            with self.model.disable_adapter():
+                yield self.model
+        else:
+            raise UsageError(f"{self.method.name} keeps no reference model")
+
+    def prepare(self, rows: Sequence[EncodedRow]) -> list[EncodedRow]:
+        """The rows with the reference's log-probabilities, where the method needs them and they are not there yet."""
+        if not self.needs_reference or all(row.reference for row in rows):
+            return list(rows)
+        with self.reference() as model:
+            return with_reference(rows, model, self.encoder.padding, self.device)
+
+    def step(self, rows: Sequence[EncodedRow], own: Sequence[EncodedRow] = ()) -> dict[str, float]:
+        """One optimiser step on a batch of prepared rows, accumulated over micro-batches; returns its metrics.
+
+        Args:
+            rows: the batch.
+            own: completions that the policy has just written to the batch's prompts, as many for each row, in the
+                order of the rows, with the reference's log-probabilities; their side is ``online``.
+
+        Raises:
+            DivergenceError: the loss or the gradient is not finite; the weights are left as they were.
+        """
+        size = self.training.micro_batch_size or len(rows)
+        metrics: dict[str, float] = {}
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            share, each = len(part) / len(rows), len(own) // len(rows)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"):
+                batch = loss_batch(self.model, self.method, part, self.encoder.padding, self.device)
+                if own:
+                    fresh = own[start * each : (start + len(part)) * each]
+                    online = loss_batch(self.model, self.method, fresh, self.encoder.padding, self.device)
+                    batch = replace(batch, sides={**batch.sides, **online.sides})
+            loss, told = self.method.loss(batch)
+            (loss * share).backward()
+            for name, value in {"loss": loss, **told}.items():
+                metrics[name] = metrics.get(name, 0.0) + share * float(value.detach())
+        return metrics | self.take_step()
+
+    def take_step(self) -> dict[str, float]:
+        """Clip the gradient that has gathered, step the optimiser and forget the gradient.
+
+        Raises:
+            DivergenceError: the gradient is not finite; the weights are left as they were.
+        """
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        limit = self.training.gradient_clip or float("inf")
+        norm = float(torch.nn.utils.clip_grad_norm_(weights, limit, foreach=True))
+        rate = self.peak_rate * self.training.rate(self.steps, self.total_steps)
+        if not torch.isfinite(torch.tensor(norm)):
+            self.optimizer.zero_grad(set_to_none=True)
+            raise DivergenceError(
+                f"the gradient of {self.method.name} is not finite at step {self.steps}; lower the learning rate"
+                f" ({self.peak_rate:g}) or look for rows with extreme numbers"
+            )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.steps += 1
+        return {"gradient_norm": norm, "learning_rate": rate}
+
+    def save(self, folder: Path) -> None:
+        """Write what training needs to go on exactly: trained weights, optimiser, counters."""
+        trained = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
+        safetensors.torch.save_file(_contiguous(trained), str(folder / "weights.safetensors"))
+        state = self.optimizer.state_dict()["state"]
+        moments = {f"{index}.{name}": value for index, held in state.items() for name, value in held.items()}
+        safetensors.torch.save_file(_contiguous(moments), str(folder / "optimizer.safetensors"))
+        (folder / "learner.json").write_text(json.dumps({"steps": self.steps, "total_steps": self.total_steps}))
+
+    def load(self, folder: Path) -> None:
+        """Go on from what ``save`` wrote.
+
+        Raises:
+            CheckpointError: it is of a model with other weights.
+        """
+        saved = safetensors.torch.load_file(str(folder / "weights.safetensors"), device=str(self.device))
+        trained = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
+        if {name: value.shape for name, value in saved.items()} != {name: w.shape for name, w in trained.items()}:
+            raise CheckpointError(f"{folder} holds other weights than this {type(self.model).__name__} trains")
+        with torch.no_grad():
+            for name, weight in trained.items():
+                weight.copy_(saved[name])
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in safetensors.torch.load_file(str(folder / "optimizer.safetensors")).items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.steps = json.loads((folder / "learner.json").read_text())["steps"]
+
+
+def _with_adapter(model: Any, training: Training) -> Any:
+    if not training.lora_rank or hasattr(model, "disable_adapter"):
+        return model
+    import peft
+
+    alpha = training.lora_alpha or 2.0 * training.lora_rank
+    adapter = peft.LoraConfig(
+        r=training.lora_rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM", lora_dropout=0.0
+    )
+    return peft.get_peft_model(model, adapter)
+
+
+def _limits(training: Training, context: int | None) -> tuple[int | None, int | None]:
+    prompt, completion = training.max_prompt_tokens, training.max_completion_tokens
+    if context is not None:
+        completion = completion or context // 2
+        prompt = prompt or context - completion
+        if prompt + completion > context:
+            raise UsageError(
+                f"max_prompt_tokens {prompt} and max_completion_tokens {completion} together exceed the model's context"
+                f" of {context} tokens"
+            )
+    return prompt, completion
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().contiguous() for name, value in tensors.items()}

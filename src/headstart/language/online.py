@@ -1,0 +1,373 @@
+"""Rows that a model makes for itself: completions to prompts, judged, and turned into what its method learns from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from datasets import Dataset
+
+from headstart.core.encoding import Encoded
+from headstart.core.errors import UsageError
+from headstart.data.row_conversion import Rule, best, first_round, knockout_pairs, rejection_sample, to_pairs
+from headstart.judges.judge import Judge, PairJudge, checked_scores
+from headstart.language.advantages import group_normalized, leave_one_out
+from headstart.language.encoded_rows import EncodedRow, encode_rows, with_reference
+from headstart.language.inpo import INPO
+from headstart.language.learner import Learner
+from headstart.language.sampler import Sample, Sampler, Sampling
+from headstart.language.transformers_sampler import TransformersSampler
+
+Pairing = Rule | Literal["best", "rejection", "knockout", "each"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Online:
+    """The plan of an online run: how much is sampled, from whom, and what is made of it."""
+
+    iterations: int = 3
+    """Times that the model samples, is judged and learns (three in RLHF Workflow; many small ones make it online)."""
+    prompts: int = 256
+    """Prompts of an iteration, drawn without repetition until all have been used."""
+    completions: int = 8
+    """Completions of each prompt by the policy."""
+    temperatures: tuple[float, ...] = (1.0,)
+    """Temperatures that the completions are shared among."""
+    top_k: int | None = None
+    """Sample among the k likeliest tokens only."""
+    top_p: float | None = None
+    """Sample among the likeliest tokens that make up this probability."""
+    max_tokens: int = 128
+    """Longest completion, in tokens."""
+    pairing: Pairing = "best_worst"
+    """What is made of a prompt's completions: a pair (best_worst, best_random, best_second, first_two, knockout), every
+    pair (all_pairs), pairs of those kept by rejection sampling (rejection), the best alone (best), or one row each with
+    an advantage (each)."""
+    length_penalty: float = 0.0
+    """What each character takes from a completion's score when it is ranked."""
+    comparator: Literal["policy", "reference"] = "policy"
+    """Who writes the last completion of each prompt: the policy like the others, or the reference (XPO)."""
+    history: Literal["all", "current"] = "all"
+    """Whether an iteration learns from the rows of all iterations so far or of its own."""
+    steps: int = 50
+    """Optimiser steps an iteration."""
+    sampling_beta: float = 0.5
+    """Temperature of rejection sampling (RSO); choose it so that 5 to 30 % are accepted."""
+    kept: int = 8
+    """Completions that rejection sampling keeps."""
+    kl_coef: float = 0.0
+    """What each nat of log-ratio to the reference takes from the reward (policy gradients)."""
+    advantage: Literal["leave_one_out", "group_normalized"] = "leave_one_out"
+    """Baseline of policy gradients: the prompt's other completions, or those and their deviation (GRPO)."""
+    reset_fraction: float = 0.0
+    """Part of completions that begin with a prefix of a recorded answer (dataset resets, DR-PO)."""
+    reset_column: str = "chosen"
+    """Column of the prompts that holds recorded answers."""
+    min_prefix: int = 0
+    """Shortest such prefix, in tokens; 0 lets the policy learn its first token too."""
+    prompts_at_once: int = 64
+    """Prompts that are sampled, judged and written down together."""
+
+    def __post_init__(self) -> None:
+        for name in ("iterations", "prompts", "completions", "max_tokens", "steps", "prompts_at_once", "kept"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if not 0 <= self.reset_fraction <= 1:
+            raise UsageError(f"reset_fraction is {self.reset_fraction}; expected a part from 0 to 1")
+        if self.pairing not in ("best", "each") and self.per_prompt < 2:
+            raise UsageError(
+                f"pairs need two completions of each prompt; with completions={self.completions} there is one"
+            )
+        if self.pairing == "each" and self.completions < 2:
+            raise UsageError("the baseline of a policy gradient needs 2 or more completions of each prompt")
+
+    @property
+    def per_prompt(self) -> int:
+        """Completions of each prompt in all."""
+        return self.completions + (self.comparator == "reference")
+
+
+class SelfJudge:
+    """The likelihood of each completion under the model that began: sharpening's reward.
+
+    Args:
+        mean: the mean over tokens in place of the sum.
+    """
+
+    def __init__(self, mean: bool = False):
+        self.mean = mean
+
+
+class Collected:
+    """Rows of each iteration, sampled from the policy as it then is; see ``headstart.language.trainer.RowSource``.
+
+    Everything sampled and judged is written down as it comes (``completions.jsonl`` of the iteration), so that nothing
+    is paid for twice. Completions that the judge would not score are listed there with the reason and left out.
+
+    Args:
+        prompts: rows with a ``prompt`` and whatever else the judge reads.
+        judge: scores completions, or compares them (then ``pairing`` is knockout).
+        plan: what to sample and to make of it.
+        seed: of prompts and samples.
+        sampler: draws completions; transformers' engine on the model being trained by default.
+    """
+
+    def __init__(
+        self,
+        prompts: Sequence[Mapping[str, Any]],
+        judge: Judge | PairJudge | SelfJudge,
+        plan: Online,
+        seed: int,
+        sampler: Sampler | None = None,
+    ):
+        if plan.pairing == "knockout" and not isinstance(judge, PairJudge):
+            raise UsageError("pairing knockout needs a judge that compares two completions (a pairwise judge)")
+        if plan.pairing != "knockout" and isinstance(judge, PairJudge) and not isinstance(judge, Judge):
+            raise UsageError(f"a judge that only compares completions needs pairing knockout; given {plan.pairing}")
+        self.prompts, self.judge, self.plan, self.seed, self.sampler = list(prompts), judge, plan, seed, sampler
+        self.iterations, self.steps, self.history = plan.iterations, plan.steps, plan.history
+
+    def rows(self, iteration: int, learner: Learner, folder: Path) -> list[EncodedRow]:
+        """Rows of an iteration, with the reference's log-probabilities where the method needs them."""
+        groups = self._completions(iteration, learner, folder / "completions.jsonl")
+        kept = [group for group in groups if len(group["completions"]) > 0]
+        if self.plan.pairing == "each":
+            return learner.prepare(self._each(kept, learner))
+        made = self._made(kept, iteration)
+        if not made:
+            raise UsageError(
+                f"iteration {iteration}: none of {len(groups)} groups of completions gave rows for"
+                f" {learner.method.name} (pairing {self.plan.pairing}): completions or rewards are equal in all of them;"
+                " sample more of them, or at a higher temperature"
+            )
+        rows = encode_rows([self._told(row) for row in made], learner.method, learner.encoder)
+        return anchored(learner, rows)
+
+    def own(self, rows: Sequence[EncodedRow], learner: Learner, step: int) -> list[EncodedRow]:
+        """None: the rows themselves are the policy's own."""
+        return []
+
+    # -- sampling and judging ----------------------------------------------------------------------------------------
+
+    def _completions(self, iteration: int, learner: Learner, path: Path) -> list[dict[str, Any]]:
+        chosen = self._prompts_of(iteration)
+        done = _complete_lines(path)
+        size = self.plan.prompts_at_once
+        done = done[: len(done) - len(done) % size if len(done) < len(chosen) else len(chosen)]
+        _rewrite(path, done)
+        for first in range(len(done), len(chosen), size):
+            part = chosen[first : first + size]
+            groups = self._judged(self._sampled(part, iteration, first, learner))
+            with open(path, "a") as file:
+                file.writelines(json.dumps(group) + "\n" for group in groups)
+                file.flush()
+                os.fsync(file.fileno())
+            done += groups
+        return done
+
+    def _prompts_of(self, iteration: int) -> list[Mapping[str, Any]]:
+        count, total = self.plan.prompts, len(self.prompts)
+        picked = []
+        for position in range(iteration * count, (iteration + 1) * count):
+            order = np.random.default_rng((self.seed, 7, position // total)).permutation(total)
+            picked.append(self.prompts[order[position % total]])
+        return picked
+
+    def _sampled(
+        self, prompts: Sequence[Mapping[str, Any]], iteration: int, first: int, learner: Learner
+    ) -> list[dict[str, Any]]:
+        plan, groups = self.plan, [{**row, "completions": []} for row in prompts]
+        ids = [learner.encoder.encode_prompt(row["prompt"]) for row in prompts]
+        sampler = self.sampler or TransformersSampler(learner.model, learner.encoder)
+        shares = np.array_split(np.arange(plan.completions), len(plan.temperatures))
+        drawn: list[list[tuple[str, Sample]]] = [[] for _ in prompts]
+        for part, (temperature, share) in enumerate(zip(plan.temperatures, shares, strict=True)):
+            sampling = Sampling(temperature, plan.top_k, plan.top_p, plan.max_tokens)
+            for number in range(len(share)) if plan.reset_fraction else [None]:
+                seed = _seed(self.seed, iteration, first, part, number or 0)
+                count, forced = (len(share), None) if number is None else (1, self._prefixes(prompts, learner, seed))
+                for held, samples in zip(drawn, sampler.sample(ids, count, sampling, seed, forced), strict=True):
+                    held += [("policy", sample) for sample in samples]
+        if plan.comparator == "reference":
+            with learner.reference() as model:
+                other = TransformersSampler(model, learner.encoder)
+                seed = _seed(self.seed, iteration, first, len(plan.temperatures), 0)
+                sampling = Sampling(1.0, plan.top_k, plan.top_p, plan.max_tokens)
+                for held, samples in zip(drawn, other.sample(ids, 1, sampling, seed), strict=True):
+                    held += [("reference", sample) for sample in samples]
+        for group, held in zip(groups, drawn, strict=True):
+            group |= {
+                "completions": [sample.text for _, sample in held],
+                "completion_ids": [sample.ids for _, sample in held],
+                "truncated": [sample.truncated for _, sample in held],
+                "sources": [source for source, _ in held],
+                "forced": [sample.forced for _, sample in held],
+                "log_probabilities": [sample.model_log_probabilities for _, sample in held],
+            }
+        return groups
+
+    def _prefixes(self, prompts: Sequence[Mapping[str, Any]], learner: Learner, seed: int) -> list[list[int]]:
+        generator, prefixes = np.random.default_rng(seed), []
+        for row in prompts:
+            resets, position = generator.random(2)
+            answer = row.get(self.plan.reset_column)
+            ids = learner.encoder.encode(row["prompt"], answer).completion if answer else []
+            low, high = self.plan.min_prefix, len(ids)  # exclusive: the whole answer is never given
+            if resets >= self.plan.reset_fraction or high - low < 1:
+                prefixes.append([])
+            else:
+                prefixes.append(ids[: low + int(position * (high - low))])
+        return prefixes
+
+    def _judged(self, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        judge = self.judge
+        if isinstance(judge, SelfJudge):
+            for group in groups:
+                sums = [sum(values) for values in group["log_probabilities"]]
+                lengths = [len(values) for values in group["log_probabilities"]]
+                rewards = [total / length for total, length in zip(sums, lengths)] if judge.mean else sums
+                # A completion without its end has too much likelihood.
+                group["rewards"] = rewards
+                _leave_out(group, {i: "cut before its end" for i, cut in enumerate(group["truncated"]) if cut})
+        elif self.plan.pairing == "knockout":
+            for group in groups:
+                group["rewards"] = [0.0] * len(group["completions"])
+        else:
+            flat = [(row, i) for row, group in enumerate(groups) for i in range(len(group["completions"]))]
+            columns = {name: [groups[row][name] for row, _ in flat] for name in groups[0] if name not in _SAMPLED}
+            assert isinstance(judge, Judge)
+            scores = checked_scores(
+                judge,
+                columns.pop("prompt"),
+                [groups[row]["completions"][i] for row, i in flat],
+                columns,
+            )
+            for group in groups:
+                group["rewards"] = []
+            refused: dict[int, dict[int, str]] = {}
+            for number, ((row, i), value) in enumerate(zip(flat, scores, strict=True)):
+                groups[row]["rewards"].append(0.0 if value is None else float(value))
+                if value is None:
+                    refused.setdefault(row, {})[i] = scores.reasons[number]
+            for row, reasons in refused.items():
+                _leave_out(groups[row], reasons)
+        return groups
+
+    # -- rows of it --------------------------------------------------------------------------------------------------
+
+    def _made(self, groups: list[dict[str, Any]], iteration: int) -> list[dict[str, Any]]:
+        plan = self.plan
+        columns = ("prompt", "completions", "rewards", "completion_ids", "truncated", "sources")
+        dataset = Dataset.from_list([{name: group[name] for name in columns} for group in groups])
+        if plan.pairing == "best":
+            return list(best(dataset))
+        if plan.pairing == "knockout":
+            assert isinstance(self.judge, PairJudge)
+            return list(knockout_pairs(dataset, self.judge).dataset)
+        if plan.pairing == "rejection":
+            seed = _seed(self.seed, iteration, 0, 0, 1)
+            return list(first_round(rejection_sample(dataset, plan.kept, plan.sampling_beta, seed), seed=seed))
+        return list(to_pairs(dataset, plan.pairing, plan.length_penalty).dataset)
+
+    def _told(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A row with what its method's loss may read."""
+        if "chosen_source" in row:
+            row["chosen_from_comparator"] = row["chosen_source"] == "reference"
+        return row
+
+    def _each(self, groups: list[dict[str, Any]], learner: Learner) -> list[EncodedRow]:
+        """One row a completion, with the advantage over the prompt's others."""
+        rows, penalised = [], []
+        groups = [group for group in groups if len(group["completions"]) == self.plan.per_prompt]
+        for group in groups:
+            start = learner.encoder.encode_prompt(group["prompt"])
+            for ids, cut, forced, behavior in zip(
+                group["completion_ids"], group["truncated"], group["forced"], group["log_probabilities"], strict=True
+            ):
+                fields = {"advantage": 0.0, "behavior": behavior, "forced": float(forced)}
+                rows.append(EncodedRow({"completion": Encoded(start, ids, cut)}, fields))
+            penalised += group["rewards"]
+        rewards = torch.tensor(penalised, dtype=torch.float64)
+        if self.plan.kl_coef:
+            with learner.reference() as model:
+                rows = with_reference(rows, model, learner.encoder.padding, learner.device)
+            ratio = [_drawn(row.fields["behavior"], row) - _drawn(row.reference["completion"], row) for row in rows]
+            rewards = rewards - self.plan.kl_coef * torch.tensor(ratio, dtype=torch.float64)
+        baseline = leave_one_out if self.plan.advantage == "leave_one_out" else group_normalized
+        advantages = baseline(rewards, self.plan.per_prompt).tolist()
+        return [
+            replace(row, fields={**row.fields, "advantage": value}) for row, value in zip(rows, advantages, strict=True)
+        ]
+
+
+def anchored(learner: Learner, rows: list[EncodedRow]) -> list[EncodedRow]:
+    """Rows with what the method compares the policy with: the reference, or INPO's mixture with the policy as it is."""
+    rows = learner.prepare(rows)
+    if not isinstance(learner.method, INPO):
+        return rows
+    now = with_reference(rows, learner.model, learner.encoder.padding, learner.device)
+    share = learner.method.share
+    mixed = []
+    for fixed, current in zip(rows, now, strict=True):
+        reference = {
+            side: [share * a + (1 - share) * b for a, b in zip(fixed.reference[side], current.reference[side])]
+            for side in fixed.sides
+        }
+        mixed.append(replace(fixed, reference=reference))
+    return mixed
+
+
+_SAMPLED = {
+    "completions",
+    "completion_ids",
+    "truncated",
+    "sources",
+    "forced",
+    "log_probabilities",
+    "rewards",
+    "left_out",
+}
+_PER_COMPLETION = ("completions", "completion_ids", "truncated", "sources", "forced", "log_probabilities", "rewards")
+
+
+def _drawn(values: Any, row: EncodedRow) -> float:
+    """Sum over the tokens that were not forced."""
+    forced = row.fields["forced"]
+    assert not isinstance(forced, list)
+    return float(sum(values[int(forced) :]))
+
+
+def _leave_out(group: dict[str, Any], reasons: Mapping[int, str]) -> None:
+    if not reasons:
+        return
+    group["left_out"] = [{"completion": group["completions"][i], "reason": reason} for i, reason in reasons.items()]
+    for name in _PER_COMPLETION:
+        group[name] = [value for i, value in enumerate(group[name]) if i not in reasons]
+
+
+def _complete_lines(path: Path) -> list[dict[str, Any]]:
+    """Lines that were written whole; a last one that a kill cut short is left out."""
+    if not path.exists():
+        return []
+    found = []
+    for line in path.read_text().split("\n")[:-1]:
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return found
+
+
+def _rewrite(path: Path, groups: Sequence[Mapping[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(group) + "\n" for group in groups))
+
+
+def _seed(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint32)[0])

@@ -1,0 +1,54 @@
+"""Rows that were recorded before: one iteration over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart.core.encoding import Encoded
+from headstart.language.encoded_rows import EncodedRow, encode_rows, with_reference
+from headstart.language.hypo import HyPO
+from headstart.language.learner import Learner
+from headstart.language.sampler import Sampling
+from headstart.language.transformers_sampler import TransformersSampler
+
+
+class Recorded:
+    """Recorded rows; see ``headstart.language.trainer.RowSource``.
+
+    Args:
+        data: rows of the method's kind, checked.
+        steps: optimiser steps.
+        seed: of the completions that HyPO draws.
+        max_tokens: longest of those, in tokens.
+    """
+
+    iterations = 1
+    history = "current"
+
+    def __init__(self, data: Sequence[Mapping[str, Any]], steps: int, seed: int, max_tokens: int = 128):
+        self.data, self.steps, self.seed, self.max_tokens = data, steps, seed, max_tokens
+
+    def rows(self, iteration: int, learner: Learner, folder: Path) -> list[EncodedRow]:
+        """All of them, with the reference's log-probabilities where the method needs them."""
+        return learner.prepare(encode_rows(list(self.data), learner.method, learner.encoder))
+
+    def own(self, rows: Sequence[EncodedRow], learner: Learner, step: int) -> list[EncodedRow]:
+        """HyPO's completions, drawn from the policy as it is at temperature 1; nothing for other methods."""
+        method = learner.method
+        if not isinstance(method, HyPO) or not method.kl_coef:
+            return []
+        prompts = [next(iter(row.sides.values())).prompt for row in rows]
+        seed = int(np.random.SeedSequence((self.seed, 11, step)).generate_state(1, np.uint32)[0])
+        sampler = TransformersSampler(learner.model, learner.encoder)
+        groups = sampler.sample(prompts, method.generations, Sampling(max_tokens=self.max_tokens), seed)
+        fresh = [
+            EncodedRow({"online": Encoded(prompt, sample.ids, sample.truncated)})
+            for prompt, samples in zip(prompts, groups, strict=True)
+            for sample in samples
+        ]
+        with learner.reference() as reference:
+            return with_reference(fresh, reference, learner.encoder.padding, learner.device)

@@ -1,0 +1,164 @@
+"""One seed of a language run: rows to learn from, steps on them, checkpoints; goes on exactly after a kill."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from headstart.core.causal_models import save_model
+from headstart.core.errors import UsageError
+from headstart.language.encoded_rows import EncodedRow
+from headstart.language.learner import Learner
+from headstart.language.row_files import read_rows, write_rows
+from headstart.runs.folder import Recorder
+
+
+class RowSource(Protocol):
+    """Where the rows of each iteration come from."""
+
+    iterations: int
+    steps: int
+    """Optimiser steps an iteration."""
+    history: str
+    """Whether an iteration learns from its own rows ("current") or from all so far ("all")."""
+
+    def rows(self, iteration: int, learner: Learner, folder: Path) -> list[EncodedRow]:
+        """Rows of an iteration, counted from 0, prepared; what was done before a kill is in ``folder``."""
+        ...
+
+    def own(self, rows: Sequence[EncodedRow], learner: Learner, step: int) -> list[EncodedRow]:
+        """The policy's own completions to the prompts of a batch, for methods that learn from them; mostly none."""
+        ...
+
+
+class Trainer:
+    """Trains one seed.
+
+    Args:
+        learner: the policy and its optimiser.
+        source: where rows come from.
+        seed: of the order of rows and everything drawn.
+        recorder: where metrics and checkpoints go.
+        folder: of the seed; rows of each iteration are kept below it.
+        evaluate: called with the learner after every iteration; its numbers are recorded under ``evaluation/``.
+        watch: called with the steps done.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        source: RowSource,
+        seed: int,
+        recorder: Recorder,
+        folder: Path,
+        evaluate: Callable[[Learner], dict[str, float]] | None = None,
+        watch: Callable[[int], None] = lambda done: None,
+    ):
+        self.learner, self.source, self.seed, self.recorder = learner, source, seed, recorder
+        self.folder, self.evaluate, self.watch = folder, evaluate, watch
+        self.iteration, self.done = 0, 0
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of all iterations."""
+        return self.source.iterations * self.source.steps
+
+    def run(self) -> None:
+        """Go through what is left, from the latest checkpoint on."""
+        self._load()
+        if self.learner.steps == 0:
+            self._evaluate()
+        while self.iteration < self.source.iterations:
+            self._learn(self._rows())
+            self.iteration, self.done = self.iteration + 1, 0
+            self._evaluate()
+            self._save()
+
+    def _rows(self) -> list[EncodedRow]:
+        found = []
+        for iteration in range(self.iteration + 1):
+            path = self.folder / "iterations" / f"{iteration:03d}" / "rows.parquet"
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_rows(path, self.source.rows(iteration, self.learner, path.parent))
+            if iteration == self.iteration or self.source.history == "all":
+                found += read_rows(path)
+        return found
+
+    def _learn(self, rows: list[EncodedRow]) -> None:
+        settings, saved = self.learner.training, time.monotonic()
+        order = BatchOrder(rows, settings.batch_size, (self.seed, self.iteration))
+        while self.done < self.source.steps:
+            batch = order.batch(self.done)
+            metrics = self.learner.step(batch, self.source.own(batch, self.learner, self.learner.steps))
+            self.done += 1
+            ended = self.done == self.source.steps
+            if ended or self.learner.steps % settings.log_every == 0:
+                self.recorder.log(self.learner.steps, self.iteration, f"iteration-{self.iteration}", metrics)
+            if not ended and time.monotonic() - saved >= 60.0 * settings.checkpoint_minutes:
+                self._save()
+                saved = time.monotonic()
+            self.watch(self.learner.steps)
+
+    def _evaluate(self) -> None:
+        if self.evaluate is not None:
+            numbers = {f"evaluation/{name}": value for name, value in self.evaluate(self.learner).items()}
+            self.recorder.log(self.learner.steps, self.iteration, "evaluation", numbers)
+
+    def _save(self) -> None:
+        facts = {
+            "iteration": self.iteration,
+            "done": self.done,
+            "metric_rows": self.recorder.metrics.flush(),
+            "wing": "language",
+        }
+        self.recorder.checkpoints.save(self.learner.steps, self.learner.save, facts)
+
+    def _load(self) -> None:
+        checkpoint = self.recorder.checkpoints.latest()
+        if checkpoint is None:
+            self.recorder.metrics.truncate_after(0)
+            return
+        facts = checkpoint.metadata
+        self.learner.load(checkpoint.folder)
+        self.recorder.metrics.truncate_after(facts["metric_rows"])
+        self.iteration, self.done = facts["iteration"], facts["done"]
+
+
+class BatchOrder:
+    """Which rows each step learns from: passes in shuffled order, or draws by weight if the rows carry one.
+
+    A row's field ``priority`` is its weight; draws are with replacement.
+    """
+
+    def __init__(self, rows: Sequence[EncodedRow], batch_size: int, seed: tuple[int, ...]):
+        if not rows:
+            raise UsageError("there are no rows to learn from")
+        self.rows, self.batch_size, self.seed = rows, min(batch_size, len(rows)), seed
+        weights = [row.fields.get("priority") for row in rows]
+        self.weights = None if None in weights else np.asarray(weights, np.float64) / np.sum(np.asarray(weights))
+        self._passes: dict[int, np.ndarray] = {}
+
+    def batch(self, step: int) -> list[EncodedRow]:
+        """Rows of a step, counted from 0."""
+        if self.weights is not None:
+            generator = np.random.default_rng((*self.seed, step))
+            return [self.rows[i] for i in generator.choice(len(self.rows), self.batch_size, p=self.weights)]
+        positions = range(step * self.batch_size, (step + 1) * self.batch_size)
+        return [self.rows[self._pass(position // len(self.rows))[position % len(self.rows)]] for position in positions]
+
+    def _pass(self, number: int) -> np.ndarray:
+        if number not in self._passes:
+            generator = np.random.default_rng((*self.seed, number))
+            self._passes = {key: order for key, order in self._passes.items() if key >= number - 1}
+            self._passes[number] = generator.permutation(len(self.rows))
+        return self._passes[number]
+
+
+def export_model(learner: Learner, folder: Path) -> None:
+    """Write the trained model (or adapter) and tokenizer where ``load_model`` reads them."""
+    save_model(learner.model, learner.encoder.tokenizer, folder)

@@ -1,0 +1,225 @@
+"""``train``: from a method, a model and rows (or prompts and a judge) to a trained model and a recorded run."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from headstart.core.causal_models import load_model, save_model
+from headstart.core.errors import UsageError
+from headstart.core.progress import progress
+from headstart.data.rows import check_rows, load_rows
+from headstart.judges.judge import Judge, PairJudge
+from headstart.language.evaluation import Evaluation
+from headstart.language.learner import Learner
+from headstart.language.method import LanguageMethod
+from headstart.language.online import Collected, Online, SelfJudge
+from headstart.language.recorded import Recorded
+from headstart.language.registry import make_method
+from headstart.language.settings import Training
+from headstart.language.trainer import Trainer
+from headstart.runs.folder import RunFolder, SeedFolder
+
+Rows = str | Path | Sequence[Mapping[str, Any]]
+"""A file or name that ``load_rows`` reads, a ``datasets.Dataset``, or plain rows."""
+
+SELF_JUDGES = {"loglik": False, "mean_loglik": True}
+"""Judges that are the model's own likelihood, and whether its mean over tokens is meant."""
+
+
+@dataclass(frozen=True)
+class LanguageRun:
+    """A recorded run.
+
+    Attributes:
+        folder: its record on disk; the trained model of each seed is in ``seed-<k>/model``.
+        model: the trained model of the last seed.
+        tokenizer: its tokenizer.
+    """
+
+    folder: RunFolder
+    model: Any
+    tokenizer: Any
+
+    @property
+    def path(self) -> Path:
+        """Where the record is."""
+        return self.folder.path
+
+    def model_path(self, seed: int | None = None) -> Path:
+        """The folder of a seed's trained model, the last seed's by default; ``load_model`` reads it."""
+        return self.folder.seed(self.folder.seeds[-1] if seed is None else seed).path / "model"
+
+
+def train(
+    method: LanguageMethod | str,
+    model: Any,
+    data: Rows | None = None,
+    *,
+    tokenizer: Any = None,
+    prompts: Rows | None = None,
+    judge: Judge | PairJudge | str | None = None,
+    plan: Online | None = None,
+    training: Training | None = None,
+    held_out: Rows | None = None,
+    seeds: Sequence[int] = (0,),
+    folder: Path | str | None = None,
+    resume: bool = False,
+    show_progress: bool = True,
+) -> LanguageRun:
+    """Post-train a causal language model.
+
+    Give ``data`` to learn from recorded rows, or ``prompts`` and a ``judge`` to learn from the model's own completions.
+
+    Args:
+        method: a method, or its name (`headstart lm` lists them).
+        model: a model object, a folder, or a name; an object is copied for every seed and left as it is.
+        data: rows of the kind that the method learns from.
+        tokenizer: of a model object.
+        prompts: rows with a ``prompt``, and whatever the judge reads.
+        judge: scores completions, or compares them; or its text (see ``make_judge``), or "loglik", "mean_loglik".
+        plan: how much is sampled, and what is made of it.
+        training: optimiser, batches, adapter, limits.
+        held_out: rows with a ``prompt``; after every iteration the policy's completions to them are judged.
+        seeds: one training each.
+        folder: of the record; under ``runs/`` by default.
+        resume: go on with the record in ``folder`` from its latest checkpoints.
+        show_progress: show a progress bar.
+
+    Raises:
+        UsageError: neither or both of data and prompts, an unknown name, or settings that cannot work.
+        DataError: rows that are not of the method's kind; the first bad one is named.
+    """
+    method = make_method(method) if isinstance(method, str) else method
+    training, plan = training or Training(), plan or Online()
+    _check_inputs(data, prompts, judge)
+    if isinstance(model, str | Path):
+        name, (model, tokenizer) = str(model), load_model(model)
+    else:
+        name = str(getattr(model, "name_or_path", "") or type(model).__name__)
+    if tokenizer is None:
+        raise UsageError("a model object comes with its tokenizer: pass tokenizer=…")
+    rows = None if data is None else _read(data, method.rows)
+    asked = None if prompts is None else _read(prompts, "prompt")
+    held = None if held_out is None else _read(held_out, "prompt")
+    judge_name = judge if isinstance(judge, str) else type(judge).__name__ if judge is not None else None
+    judged_by = _judge(judge)
+    config = {
+        "wing": "language",
+        "method": {"name": method.name, **dataclasses.asdict(method)},
+        "model": {"name": name, "parameters": sum(weight.numel() for weight in model.parameters())},
+        "data": {
+            "name": _name(data if data is not None else prompts),
+            "rows": len(rows if rows is not None else asked or ()),
+        },
+        "held_out": _name(held_out),
+        "judge": judge_name,
+        "training": dataclasses.asdict(training),
+        "plan": dataclasses.asdict(plan) if asked is not None else None,
+    }
+    run = _open(folder, config, seeds, resume)
+    trained = model
+    for seed in run.seeds:
+        trained = copy.deepcopy(model)
+        torch.manual_seed(seed)
+        source: Recorded | Collected
+        if rows is not None:
+            source = Recorded(rows, training.total_steps(len(rows)), seed, plan.max_tokens)
+        else:
+            assert asked is not None
+            assert judged_by is not None
+            source = Collected(asked, judged_by, plan, seed)
+        learner = Learner(trained, tokenizer, method, training, source.iterations * source.steps, _compares(source))
+        evaluation = None if held is None else Evaluation(held, judged_by, plan.max_tokens, seed)
+        _train_seed(run.seed(seed), learner, source, seed, evaluation, show_progress)
+        trained = learner.model
+    return LanguageRun(run, trained, tokenizer)
+
+
+def _train_seed(
+    folder: SeedFolder,
+    learner: Learner,
+    source: Recorded | Collected,
+    seed: int,
+    evaluation: Callable[[Learner], dict[str, float]] | None,
+    show_progress: bool,
+) -> None:
+    latest = folder.checkpoints.latest()
+    if folder.status().state == "finished" and latest is not None:
+        learner.load(latest.folder)
+        return
+    total = source.iterations * source.steps
+    with (
+        folder.record() as recorder,
+        progress(f"{learner.method.name}, seed {seed}", total, show_progress) as bar,
+    ):
+        Trainer(learner, source, seed, recorder, folder.path, evaluation, bar.update).run()
+        told = learner.encoder.truncations
+        if told.prompts or told.completions:
+            recorder.note([f"tokens: {told}"])
+        save_model(learner.model, learner.encoder.tokenizer, folder.path / "model")
+
+
+def _compares(source: Recorded | Collected) -> bool:
+    """Whether a reference is needed whatever the method."""
+    if isinstance(source, Recorded):
+        return False
+    return source.plan.comparator == "reference" or source.plan.kl_coef > 0
+
+
+def _check_inputs(data: Any, prompts: Any, judge: Any) -> None:
+    if (data is None) == (prompts is None):
+        raise UsageError("give either data (recorded rows) or prompts with a judge (own completions)")
+    if prompts is not None and judge is None:
+        raise UsageError("prompts alone teach nothing: give a judge of the completions, such as exact:answer")
+
+
+def _judge(judge: Any) -> Judge | PairJudge | SelfJudge | None:
+    if isinstance(judge, str):
+        from headstart.judges.registry import make_judge
+
+        return SelfJudge(SELF_JUDGES[judge]) if judge in SELF_JUDGES else make_judge(judge)
+    return judge
+
+
+def _read(rows: Rows, kind: Any) -> list[dict[str, Any]]:
+    from datasets import Dataset
+
+    if isinstance(rows, str | Path):
+        rows = load_rows(rows)
+    dataset = rows if isinstance(rows, Dataset) else Dataset.from_list([dict(row) for row in rows])
+    return list(check_rows(dataset, kind).dataset)
+
+
+def _name(rows: Rows | None) -> str | None:
+    if rows is None:
+        return None
+    return str(rows) if isinstance(rows, str | Path) else "rows in memory"
+
+
+def _open(folder: Path | str | None, config: dict[str, Any], seeds: Sequence[int], resume: bool) -> RunFolder:
+    if folder is None:
+        label = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{config['method']['name']}-{Path(config['model']['name']).name}")
+        folder = Path("runs") / f"{label}-{time.strftime('%Y%m%d-%H%M%S')}"
+    if not resume:
+        return RunFolder.create(folder, config, seeds)
+    run = RunFolder.open(folder)
+    changed = [name for name, value in config.items() if run.config.get(name) != _plain(value)]
+    if changed:
+        raise UsageError(f"{folder} was begun with another {', '.join(changed)}; resume it as it was, or begin anew")
+    return run
+
+
+def _plain(value: Any) -> Any:
+    """As JSON gives it back."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
