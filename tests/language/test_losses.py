@@ -12,6 +12,8 @@ from torch import Tensor
 
 from headstart.core.encoding import Encoded
 from headstart.core.errors import UsageError
+from headstart.language.inpo import INPO
+from headstart.language.kto import KTO
 from headstart.language.method import LanguageMethod, LossBatch, Scored
 from headstart.language.registry import METHODS, make_method
 
@@ -266,10 +268,10 @@ def test_soft_labels_of_inpo_have_their_minimum_where_the_paper_says() -> None:
 
 
 def test_anchor_of_inpo_mixes_its_two_policies() -> None:
-    method = make_method("inpo", eta=0.4, tau=0.1)
+    method = INPO(eta=0.4, tau=0.1)
     mixed = method.anchor(torch.tensor([-4.0]), torch.tensor([-8.0]))
     assert float(mixed) == pytest.approx(-7.0)
-    assert make_method("inpo").share == pytest.approx(1 / 3)
+    assert INPO().share == pytest.approx(1 / 3)
 
 
 def test_identical_completions_keep_the_bonus_of_xpo_and_nothing_else() -> None:
@@ -288,9 +290,9 @@ def test_hypo_without_own_completions_or_coefficient_is_dpo() -> None:
 
 
 def test_mismatched_rows_join_each_prompt_with_another_completion() -> None:
-    found = make_method("kto").further_sides([Encoded([1], [2, 3]), Encoded([4, 5], [6]), Encoded([7], [8], True)])
+    found = KTO().further_sides([Encoded([1], [2, 3]), Encoded([4, 5], [6]), Encoded([7], [8], True)])
     assert found["mismatched"] == [Encoded([1], [8], True), Encoded([4, 5], [2, 3]), Encoded([7], [6])]
-    assert make_method("kto", estimate_kl=False).further_sides([Encoded([1], [2])]) == {}
+    assert KTO(estimate_kl=False).further_sides([Encoded([1], [2])]) == {}
 
 
 REFUSED = [
