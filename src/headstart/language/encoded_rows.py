@@ -17,6 +17,9 @@ from headstart.language.method import LanguageMethod, LossBatch, Scored
 SIDES = {"pair": ("chosen", "rejected"), "completion": ("completion",), "label": ("completion",)}
 """Columns that hold completions, by kind of row."""
 
+SIDES_BESIDE = ("calibration",)
+"""Sides that rows of any kind may have besides, given as ``<side>_ids`` alone."""
+
 
 @dataclass(frozen=True)
 class EncodedRow:
@@ -45,6 +48,10 @@ def encode_rows(rows: Sequence[Mapping[str, Any]], method: LanguageMethod, encod
         for side in SIDES[method.rows]:
             truncated = bool(row.get("truncated" if side == "completion" else f"{side}_truncated") or False)
             sides[side] = encoder.encode(row["prompt"], row[side], row.get(f"{side}_ids"), truncated)
+        for side in SIDES_BESIDE:
+            if row.get(f"{side}_ids") is not None:
+                cut = bool(row.get(f"{side}_truncated") or False)
+                sides[side] = encoder.encode(row["prompt"], "", row[f"{side}_ids"], cut)
         numbers = {}
         for name in method.fields:
             if row.get(name) is None:

@@ -18,7 +18,7 @@ from headstart.core.causal_models import check_tokens_fit, context_length, use_s
 from headstart.core.encoding import Encoder
 from headstart.core.errors import CheckpointError, DivergenceError, UsageError
 from headstart.language.encoded_rows import EncodedRow, loss_batch, with_reference
-from headstart.language.method import LanguageMethod
+from headstart.language.method import LanguageMethod, LossBatch
 from headstart.language.settings import Training
 
 
@@ -121,16 +121,30 @@ class Learner:
             part = rows[start : start + size]
             share, each = len(part) / len(rows), len(own) // len(rows)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"):
-                batch = loss_batch(self.model, self.method, part, self.encoder.padding, self.device)
+                batch = self._loss_batch(part)
+                batch = self._with_further_sides(batch, part)
                 if own:
                     fresh = own[start * each : (start + len(part)) * each]
-                    online = loss_batch(self.model, self.method, fresh, self.encoder.padding, self.device)
+                    online = self._loss_batch(fresh)
                     batch = replace(batch, sides={**batch.sides, **online.sides})
             loss, told = self.method.loss(batch)
             (loss * share).backward()
             for name, value in {"loss": loss, **told}.items():
                 metrics[name] = metrics.get(name, 0.0) + share * float(value.detach())
         return metrics | self.take_step()
+
+    def _loss_batch(self, rows: Sequence[EncodedRow]) -> LossBatch:
+        return loss_batch(self.model, self.method, rows, self.encoder.padding, self.device)
+
+    @torch.no_grad()
+    def _with_further_sides(self, batch: LossBatch, rows: Sequence[EncodedRow]) -> LossBatch:
+        first = next(iter(rows[0].sides))
+        further = self.method.further_sides([row.sides[first] for row in rows])
+        if not further:
+            return batch
+        made = [EncodedRow(dict(zip(further, held, strict=True))) for held in zip(*further.values(), strict=True)]
+        made = self.prepare(made)
+        return replace(batch, sides={**batch.sides, **self._loss_batch(made).sides})
 
     def take_step(self) -> dict[str, float]:
         """Clip the gradient that has gathered, step the optimiser and forget the gradient.

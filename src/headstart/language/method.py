@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from headstart.core.encoding import Encoded
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,14 @@ class LanguageMethod:
 
     learning_rate: ClassVar[float] = 5e-7
     """Peak learning rate when every weight of a large model is trained, where the settings give none."""
+
+    def further_sides(self, rows: Sequence[Encoded]) -> dict[str, list[Encoded]]:
+        """Completions to be scored besides a batch's own, without gradient, by side; mostly none.
+
+        Args:
+            rows: the batch's prompts and completions.
+        """
+        return {}
 
     def loss(self, batch: LossBatch) -> Loss:
         """The loss to minimise, a mean over rows, and metrics without gradient."""

@@ -53,15 +53,17 @@ class Online:
     """What each character takes from a completion's score when it is ranked."""
     comparator: Literal["policy", "reference"] = "policy"
     """Who writes the last completion of each prompt: the policy like the others, or the reference (XPO)."""
+    calibrate: bool = False
+    """Whether the reference also writes one completion of each prompt that is not compared (VPO's calibration)."""
     history: Literal["all", "current"] = "all"
     """Whether an iteration learns from the rows of all iterations so far or of its own."""
-    steps: int = 50
+    steps_per_iteration: int = 50
     """Optimiser steps an iteration."""
     sampling_beta: float = 0.5
     """Temperature of rejection sampling (RSO); choose it so that 5 to 30 % are accepted."""
     kept: int = 8
     """Completions that rejection sampling keeps."""
-    kl_coef: float = 0.0
+    reward_kl: float = 0.0
     """What each nat of log-ratio to the reference takes from the reward (policy gradients)."""
     advantage: Literal["leave_one_out", "group_normalized"] = "leave_one_out"
     """Baseline of policy gradients: the prompt's other completions, or those and their deviation (GRPO)."""
@@ -75,7 +77,15 @@ class Online:
     """Prompts that are sampled, judged and written down together."""
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "prompts", "completions", "max_tokens", "steps", "prompts_at_once", "kept"):
+        for name in (
+            "iterations",
+            "prompts",
+            "completions",
+            "max_tokens",
+            "steps_per_iteration",
+            "prompts_at_once",
+            "kept",
+        ):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected 1 or more")
         if not 0 <= self.reset_fraction <= 1:
@@ -131,7 +141,7 @@ class Collected:
         if plan.pairing != "knockout" and isinstance(judge, PairJudge) and not isinstance(judge, Judge):
             raise UsageError(f"a judge that only compares completions needs pairing knockout; given {plan.pairing}")
         self.prompts, self.judge, self.plan, self.seed, self.sampler = list(prompts), judge, plan, seed, sampler
-        self.iterations, self.steps, self.history = plan.iterations, plan.steps, plan.history
+        self.iterations, self.steps, self.history = plan.iterations, plan.steps_per_iteration, plan.history
 
     def rows(self, iteration: int, learner: Learner, folder: Path) -> list[EncodedRow]:
         """Rows of an iteration, with the reference's log-probabilities where the method needs them."""
@@ -194,12 +204,16 @@ class Collected:
                 count, forced = (len(share), None) if number is None else (1, self._prefixes(prompts, learner, seed))
                 for held, samples in zip(drawn, sampler.sample(ids, count, sampling, seed, forced), strict=True):
                     held += [("policy", sample) for sample in samples]
-        if plan.comparator == "reference":
+        extra = (plan.comparator == "reference") + plan.calibrate
+        if extra:
             with learner.reference() as model:
                 other = TransformersSampler(model, learner.encoder)
                 seed = _seed(self.seed, iteration, first, len(plan.temperatures), 0)
                 sampling = Sampling(1.0, plan.top_k, plan.top_p, plan.max_tokens)
-                for held, samples in zip(drawn, other.sample(ids, 1, sampling, seed), strict=True):
+                for group, held, samples in zip(groups, drawn, other.sample(ids, extra, sampling, seed), strict=True):
+                    if plan.calibrate:
+                        calibration = samples.pop()
+                        group |= {"calibration_ids": calibration.ids, "calibration_truncated": calibration.truncated}
                     held += [("reference", sample) for sample in samples]
         for group, held in zip(groups, drawn, strict=True):
             group |= {
@@ -263,8 +277,7 @@ class Collected:
 
     def _made(self, groups: list[dict[str, Any]], iteration: int) -> list[dict[str, Any]]:
         plan = self.plan
-        columns = ("prompt", "completions", "rewards", "completion_ids", "truncated", "sources")
-        dataset = Dataset.from_list([{name: group[name] for name in columns} for group in groups])
+        dataset = Dataset.from_list([{name: group[name] for name in _LEARNED if name in group} for group in groups])
         if plan.pairing == "best":
             return list(best(dataset))
         if plan.pairing == "knockout":
@@ -294,11 +307,11 @@ class Collected:
                 rows.append(EncodedRow({"completion": Encoded(start, ids, cut)}, fields))
             penalised += group["rewards"]
         rewards = torch.tensor(penalised, dtype=torch.float64)
-        if self.plan.kl_coef:
+        if self.plan.reward_kl:
             with learner.reference() as model:
                 rows = with_reference(rows, model, learner.encoder.padding, learner.device)
             ratio = [_drawn(row.fields["behavior"], row) - _drawn(row.reference["completion"], row) for row in rows]
-            rewards = rewards - self.plan.kl_coef * torch.tensor(ratio, dtype=torch.float64)
+            rewards = rewards - self.plan.reward_kl * torch.tensor(ratio, dtype=torch.float64)
         baseline = leave_one_out if self.plan.advantage == "leave_one_out" else group_normalized
         advantages = baseline(rewards, self.plan.per_prompt).tolist()
         return [
@@ -323,7 +336,13 @@ def anchored(learner: Learner, rows: list[EncodedRow]) -> list[EncodedRow]:
     return mixed
 
 
+_LEARNED = (
+    *("prompt", "completions", "rewards", "completion_ids", "truncated", "sources"),
+    *("calibration_ids", "calibration_truncated"),
+)
 _SAMPLED = {
+    "calibration_ids",
+    "calibration_truncated",
     "completions",
     "completion_ids",
     "truncated",

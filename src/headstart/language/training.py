@@ -172,7 +172,7 @@ def _compares(source: Recorded | Collected) -> bool:
     """Whether a reference is needed whatever the method."""
     if isinstance(source, Recorded):
         return False
-    return source.plan.comparator == "reference" or source.plan.kl_coef > 0
+    return source.plan.comparator == "reference" or source.plan.calibrate or source.plan.reward_kl > 0
 
 
 def _check_inputs(data: Any, prompts: Any, judge: Any) -> None:
