@@ -24,6 +24,7 @@ COMMANDS = {
     "report": ("report", "write a page about one or more runs"),
     "methods": ("catalogue", "list the methods, or one method's fields"),
     "worlds": ("catalogue", "list the worlds that come with the package"),
+    "lm": ("lm", "post-train, sample, judge and compare language models"),
     "finite": ("finite", "solve finite worlds, and simulate learners in them with exact regret"),
     "bandit": ("bandit", "simulate bandit learners, value them on logged feedback, put one to work"),
     "ask": ("ask", "train a policy that guesses an item by few yes-or-no questions, and play"),

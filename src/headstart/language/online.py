@@ -33,7 +33,7 @@ class Online:
 
     iterations: int = 3
     """Times that the model samples, is judged and learns (three in RLHF Workflow; many small ones make it online)."""
-    prompts: int = 256
+    prompts_per_iteration: int = 256
     """Prompts of an iteration, drawn without repetition until all have been used."""
     completions: int = 8
     """Completions of each prompt by the policy."""
@@ -79,7 +79,7 @@ class Online:
     def __post_init__(self) -> None:
         for name in (
             "iterations",
-            "prompts",
+            "prompts_per_iteration",
             "completions",
             "max_tokens",
             "steps_per_iteration",
@@ -153,7 +153,7 @@ class Collected:
         if not made:
             raise UsageError(
                 f"iteration {iteration}: none of {len(groups)} groups of completions gave rows for"
-                f" {learner.method.name} (pairing {self.plan.pairing}): completions or rewards are equal in all of them;"
+                f" {learner.method.name} (pairing {self.plan.pairing}): completions or rewards are all equal;"
                 " sample more of them, or at a higher temperature"
             )
         rows = encode_rows([self._told(row) for row in made], learner.method, learner.encoder)
@@ -182,7 +182,7 @@ class Collected:
         return done
 
     def _prompts_of(self, iteration: int) -> list[Mapping[str, Any]]:
-        count, total = self.plan.prompts, len(self.prompts)
+        count, total = self.plan.prompts_per_iteration, len(self.prompts)
         picked = []
         for position in range(iteration * count, (iteration + 1) * count):
             order = np.random.default_rng((self.seed, 7, position // total)).permutation(total)

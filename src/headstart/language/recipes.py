@@ -23,7 +23,7 @@ PLANS: dict[str, Online] = {
     "sharpening": Online(iterations=1, completions=2, pairing="first_two", steps_per_iteration=200),
     "rloo": Online(
         iterations=50,
-        prompts=64,
+        prompts_per_iteration=64,
         completions=4,
         pairing="each",
         steps_per_iteration=8,
@@ -32,7 +32,7 @@ PLANS: dict[str, Online] = {
     ),
     "ppo": Online(
         iterations=50,
-        prompts=64,
+        prompts_per_iteration=64,
         completions=4,
         pairing="each",
         steps_per_iteration=16,

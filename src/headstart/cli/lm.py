@@ -1,0 +1,140 @@
+"""``headstart lm``: post-train, sample, judge and compare language models."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+USAGE = """usage: headstart lm METHOD --model MODEL (--data ROWS | --prompts ROWS --judge JUDGE) [options]
+       headstart lm COMMAND [options]
+
+Post-train a causal language model on recorded rows, or on its own completions and a judge of them.
+MODEL is a folder, a .gguf file or a name; ROWS a file (.jsonl, .parquet, .csv), a saved dataset or a name.
+`headstart lm METHOD --help` lists every option, the method's own fields among them. For example:
+
+  headstart lm sft --model gemma-3-270m --data rows.jsonl --lora-rank 16
+  headstart lm dpo --model MODEL --data pairs.jsonl --beta 0.1
+  headstart lm xpo --model MODEL --prompts prompts.jsonl --judge numeric:answer --held-out test.jsonl
+"""
+
+COMMANDS = {
+    "sample": ("lm_sample", "draw completions of prompts, with ids and log-probabilities"),
+    "chat": ("lm_sample", "talk to a model in the terminal"),
+    "judge": ("lm_judge", "score completions"),
+    "compare": ("lm_judge", "win rate of one file of completions over another, with its interval"),
+    "reward": ("lm_reward", "train a reward model or a pairwise preference model on pairs"),
+}
+"""Commands that are not methods: the module of this package that runs them, and what they do."""
+
+
+@dataclass(kw_only=True)
+class Options:
+    """What to train, on what, and where to record it."""
+
+    model: str
+    """Folder, .gguf file, packaged name (gemma-3-270m) or hub name of a causal language model or an adapter on one."""
+    data: str | None = None
+    """Rows to learn from, of the kind the method takes."""
+    prompts: str | None = None
+    """Rows with a prompt, to complete and be judged on."""
+    judge: str | None = None
+    """Judge of completions: exact:COLUMN, numeric:COLUMN, regex:PATTERN, tests:COLUMN, reward:PATH, pairwise:PATH,
+    remote:URL#MODEL, module:function, or the model's own loglik, mean_loglik."""
+    held_out: str | None = None
+    """Rows with a prompt, on which the policy is judged before training and after every iteration."""
+    seeds: int = 1
+    """How many seeds to train, numbered from first_seed."""
+    first_seed: int = 0
+    """Number of the first seed."""
+    out: Path | None = None
+    """Folder of the run; under runs/ by default. A folder that exists is refused."""
+    resume: bool = False
+    """Go on with the run in --out from its latest checkpoints, with the same options."""
+    quiet: bool = False
+    """Show no progress bars."""
+
+
+def lm(arguments: Sequence[str]) -> int:
+    """Run ``headstart lm``."""
+    from headstart.language.registry import METHODS
+
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        for title, lines in (
+            ("methods", {entry.name: entry.summary for entry in METHODS}),
+            ("commands", {name: summary for name, (_, summary) in COMMANDS.items()}),
+        ):
+            width = max(map(len, lines))
+            print(f"{title}:", *(f"  {name:<{width}}  {summary}" for name, summary in lines.items()), "", sep="\n")
+        return 0
+    name, rest = arguments[0], arguments[1:]
+    if name in COMMANDS:
+        module = importlib.import_module(f"headstart.cli.{COMMANDS[name][0]}")
+        return int(getattr(module, name)(rest) or 0)
+    if name not in METHODS:
+        from headstart.core.registry import unknown
+
+        names = [*METHODS.names(), *COMMANDS]
+        raise unknown("method or command", name, names, "`headstart lm --help` lists them all.")
+    return _train(name, rest)
+
+
+def _train(name: str, arguments: Sequence[str]) -> int:
+    import tyro
+
+    from headstart.language.online import Online
+    from headstart.language.recipes import plan_of
+    from headstart.language.registry import METHODS
+    from headstart.language.settings import Training
+
+    kind = METHODS.get(name)
+    flat = tyro.conf.OmitArgPrefixes
+    required = any(field.default is dataclasses.MISSING for field in dataclasses.fields(kind))
+    method_default = {} if required else {"default_factory": kind}
+    fields: list[Any] = [
+        ("options", Annotated[Options, flat]),
+        ("method", Annotated[kind, flat], *([dataclasses.field(**method_default)] if method_default else [])),
+        ("training", Annotated[Training, flat], dataclasses.field(default_factory=Training)),
+        ("plan", Annotated[Online, flat], dataclasses.field(default_factory=lambda: plan_of(name))),
+    ]
+    parser = dataclasses.make_dataclass("Training", fields, kw_only=True)
+    parser.__doc__ = kind.__doc__
+    given = tyro.cli(parser, args=list(arguments), prog=f"headstart lm {name}")
+    from headstart.language.training import train
+
+    options = given.options
+    run = train(
+        given.method,
+        options.model,
+        options.data,
+        prompts=options.prompts,
+        judge=options.judge,
+        plan=given.plan,
+        training=given.training,
+        held_out=options.held_out,
+        seeds=range(options.first_seed, options.first_seed + options.seeds),
+        folder=options.out,
+        resume=options.resume,
+        show_progress=not options.quiet,
+    )
+    _summarise(run)
+    return 0
+
+
+def _summarise(run: Any) -> None:
+    import polars as pl
+
+    table = run.folder.metrics().filter(pl.col("name").str.starts_with("evaluation/"))
+    for (name,), values in sorted(table.group_by("name"), key=lambda item: item[0]):
+        ordered = values.sort("updates")
+        first = ordered.group_by("seed", maintain_order=True).first()["value"].mean()
+        last = ordered.group_by("seed", maintain_order=True).last()["value"].mean()
+        print(f"{name.removeprefix('evaluation/')}: {first:.3f} before, {last:.3f} after")
+    print(f"model: {run.model_path()}")
+    print(f"run recorded in {run.path}")
+    print(f"next: headstart report {run.path}; headstart lm chat --model {run.model_path()}", file=sys.stderr)
