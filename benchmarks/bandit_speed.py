@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import signal
 import subprocess
@@ -50,6 +51,11 @@ class Service:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline().rpartition(":")[2])
+
+    def processor_seconds(self) -> float:
+        """What it has used so far, user and system."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Client:
@@ -98,19 +104,23 @@ def load(port: int, context: Any, connections: int, seconds: float) -> dict[int,
     return acknowledged
 
 
-def throughput(options: list[str], context: Any, connections: int, seconds: float, repetitions: int) -> list[float]:
-    """Pairs of choose and observe a second, each on disk before it is acknowledged."""
-    rates = []
+def throughput(
+    options: list[str], context: Any, connections: int, seconds: float, repetitions: int
+) -> tuple[list[float], list[float]]:
+    """Pairs of choose and observe a second, each on disk before it is acknowledged; and a processor second of the
+    service."""
+    rates, processor_rates = [], []
     with tempfile.TemporaryDirectory() as name:
         service = Service(Path(name) / "bandit", *options)
         load(service.port, context, connections, 1.0)
         for _ in range(repetitions):
-            start = time.perf_counter()
+            start, used = time.perf_counter(), service.processor_seconds()
             done = len(load(service.port, context, connections, seconds))
             rates.append(round(done / (time.perf_counter() - start), 1))
+            processor_rates.append(round(done / (service.processor_seconds() - used), 1))
         service.process.terminate()
         service.process.wait()
-    return rates
+    return rates, processor_rates
 
 
 def kills(options: list[str], context: Any, connections: int, count: int) -> tuple[int, int]:
@@ -152,9 +162,11 @@ def main() -> None:
     }
     measures: dict[str, list[float]] = {}
     for title, (flags, shown) in served.items():
-        rates = throughput(flags, shown, options.connections, options.seconds, options.repetitions)
-        measures[f"pairs of choose and observe a second, {title}"] = rates
-        print(f"  serve, {title}: {rates} pairs/s", flush=True)
+        before = os.getloadavg()[0]
+        rates, processor = throughput(flags, shown, options.connections, options.seconds, options.repetitions)
+        measures[f"pairs of choose and observe a second, {title}; load average before {before:.1f}"] = rates
+        measures[f"pairs a processor second of the service, {title}"] = processor
+        print(f"  serve, {title}: {rates} pairs/s, {processor} a processor second", flush=True)
     lost, acknowledged = kills(linear, context, options.connections, options.kills)
     measures[f"rewards lost in {options.kills} kills, of {acknowledged:,} acknowledged"] = [lost]
     print(f"  {lost} of {acknowledged} acknowledged rewards lost in {options.kills} kills")

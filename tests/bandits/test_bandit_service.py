@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
 import random
-import signal
+import socket
 import threading
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from headstart.bandits.bandit import BanditSpec, Learner
+from headstart.bandits.connection import Outbox, Unsent
 from headstart.bandits.durable import DurableAgent
-from headstart.bandits.journal import Journal, JournalError
+from headstart.bandits.journal import JournalError
 from headstart.bandits.lin_ucb import LinUCB
 from headstart.bandits.log import read_log
+from headstart.bandits.service import Application, Reply
 from headstart.bandits.ucb import UCB
 from headstart.core.errors import DataError, UsageError
-from tests.bandits.served_bandit import Service
+from tests.bandits.served_bandit import Service, Services
 
 NEW = ("--learner", "lin-ucb:alpha=0.5", "--arms", "2", "--features", "2")
 CONTEXT = [[1.0, 0.0], [0.0, 1.0]]
@@ -91,55 +95,66 @@ def test_it_describes_itself(service: Service) -> None:
     assert "http" not in page.replace("curl http://$HOST", "").replace("HTTP", "")  # nothing from elsewhere
 
 
-def test_nothing_acknowledged_is_lost_by_kills_at_random_moments(tmp_path: Path) -> None:
+def test_nothing_acknowledged_is_lost_by_ten_kills_at_random_moments(tmp_path: Path) -> None:
     """Several clients choose and observe as fast as they can; the process is killed again and again."""
     moments = random.Random(0)
     acknowledged: dict[int, float] = {}
+    chosen: dict[int, tuple[int, float]] = {}
     refused: list[object] = []
-    for _ in range(2):
-        service = Service(tmp_path, *NEW) if not acknowledged else Service(tmp_path)
 
-        def work(name: int, service: Service = service) -> None:
-            rewards = random.Random(name)
-            connection = service.connect()
-            try:
-                while True:
-                    _, choice = service.ask("POST", "/choose", {"context": CONTEXT}, connection)
-                    observed = {"decision": choice["decision"], "reward": rewards.random()}
-                    status, answer = service.ask("POST", "/observe", observed, connection)
-                    if status != 200:
-                        refused.append(answer)
-                    acknowledged[observed["decision"]] = observed["reward"]
-            except (OSError, http.client.HTTPException, json.JSONDecodeError):
-                return  # killed
+    def work(service: Service, name: int) -> None:
+        rewards, connection = random.Random(name), service.connect()
+        try:
+            while True:
+                status, choice = service.ask("POST", "/choose", {"context": CONTEXT}, connection)
+                if status != 200:
+                    refused.append(choice)
+                number = choice["decision"]
+                chosen[number] = choice["action"], choice["propensity"]
+                observed = {"decision": number, "reward": rewards.random()}
+                status, answer = service.ask("POST", "/observe", observed, connection)
+                if status != 200:
+                    refused.append(answer)
+                acknowledged[number] = observed["reward"]
+        except (OSError, http.client.HTTPException, json.JSONDecodeError):
+            return  # killed
 
-        clients = [threading.Thread(target=work, args=(name,)) for name in range(6)]
-        for client in clients:
-            client.start()
-        before = len(acknowledged)
-        while len(acknowledged) < before + 30 and any(client.is_alive() for client in clients):
-            time.sleep(0.01)
-        time.sleep(moments.uniform(0.0, 0.3))
-        service.process.send_signal(signal.SIGKILL)
-        service.process.communicate()
-        for client in clients:
-            client.join()
+    with Services() as services:
+        for kill in range(10):
+            service = services.start(tmp_path, *(NEW if kill == 0 else ()))
+            clients = [threading.Thread(target=work, args=(service, name)) for name in range(6)]
+            for client in clients:
+                client.start()
+            before = len(acknowledged)
+            while len(acknowledged) == before and any(client.is_alive() for client in clients):
+                time.sleep(0.002)
+            time.sleep(moments.uniform(0.0, 0.2))
+            service.kill()
+            for client in clients:
+                client.join()
     assert refused == []
-    service = Service(tmp_path)  # goes on, and ends when it is asked to
-    number = service.ask("POST", "/choose", {"context": CONTEXT})[1]["decision"]
-    assert service.stop() in (0, -signal.SIGTERM)
-    assert (tmp_path / "state.safetensors").exists()
     durable = DurableAgent(tmp_path)
-    assert durable.observe(number, 1.0)
-    acknowledged[number] = 1.0
-    durable.journal.flush()
     rewarded = durable.agent.rewarded
-    assert len(acknowledged) > 60
+    assert len(acknowledged) > 30
     assert {number: rewarded.get(number) for number in acknowledged} == acknowledged
     records = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    kept = {record["choose"]: (record["action"], record["propensity"]) for record in records if "choose" in record}
+    assert {number: kept[number] for number in chosen} == chosen
     observed = [record["observe"] for record in records if "observe" in record]
     assert len(set(observed)) == len(observed) == durable.agent.observations
     assert len(read_log(tmp_path)) == len(observed)
+    durable.close()
+
+
+def test_it_goes_on_after_a_kill_and_ends_when_it_is_asked_to(tmp_path: Path) -> None:
+    first = Service(tmp_path, *NEW)
+    number = first.ask("POST", "/choose", {"context": CONTEXT})[1]["decision"]
+    first.kill()
+    again = Service(tmp_path)
+    assert again.ask("POST", "/observe", {"decision": number, "reward": 1.0}) == (200, {"decision": 0, "learned": True})
+    assert again.stop() == 0
+    assert (tmp_path / "state.safetensors").exists()
+    assert DurableAgent(tmp_path).agent.rewarded == {0: 1.0}
 
 
 def durable(folder: Path, learner: Learner | None = None, seed: int = 0, **options) -> DurableAgent:
@@ -226,21 +241,83 @@ def test_nothing_more_is_accepted_once_the_disk_has_refused(tmp_path: Path, monk
     assert DurableAgent(tmp_path).agent.observations == 3
 
 
-def test_waiters_share_synchronisations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import asyncio
-
-    journal, synchronisations = Journal(tmp_path / "journal.jsonl"), []
-    real = os.fdatasync
+def test_replies_share_synchronisations_and_wait_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent, synchronisations = durable(tmp_path), []
+    application, real = Application(agent), os.fdatasync
     monkeypatch.setattr(os, "fdatasync", lambda file: (synchronisations.append(file), real(file)))
+    headers = {b"host": b"localhost", b"content-type": b"application/json"}
+    body = json.dumps({"context": CONTEXT}).encode()
 
-    async def write(number: int) -> None:
-        journal.append({"number": number})
-        await journal.durable()
-        assert f'"number":{number}}}'.encode() in journal.path.read_bytes()
+    class Client:
+        sent: ClassVar[list[int]] = []
+
+        def send(self, reply: Reply, close: bool) -> None:
+            number = json.loads(reply.body)["decision"]
+            assert f'"choose":{number},'.encode() in agent.journal.path.read_bytes()
+            self.sent.append(number)
 
     async def all_at_once() -> None:
-        await asyncio.gather(*map(write, range(50)))
+        outbox = Outbox(application.commit)
+        for _ in range(50):
+            outbox.add(Unsent(Client(), application.answer("POST", "/choose", headers, body), False))
+        assert Client.sent == []
+        await outbox.empty()
 
     asyncio.run(all_at_once())
-    assert [record["number"] for record in journal.read()] == list(range(50))
-    assert len(synchronisations) < 25
+    assert Client.sent == list(range(50))
+    assert len(synchronisations) == 1
+
+
+def test_a_reply_that_the_disk_did_not_back_is_never_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = durable(tmp_path)
+    application, sent = Application(agent), []
+    headers = {b"host": b"localhost", b"content-type": b"application/json"}
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    class Client:
+        def send(self, reply: Reply, close: bool) -> None:
+            sent.append(reply.status)
+
+    async def ask() -> None:
+        outbox = Outbox(application.commit)
+        for method, path, body in (("POST", "/choose", {"context": CONTEXT}), ("GET", "/state", {})):
+            reply = application.answer(method, path, headers, json.dumps(body).encode())
+            assert reply.status == 200
+            outbox.add(Unsent(Client(), reply, False))
+        await outbox.empty()
+
+    monkeypatch.setattr(os, "write", full)
+    asyncio.run(ask())
+    assert sent == [503, 200]
+    assert application.answer("POST", "/choose", headers, json.dumps({"context": CONTEXT}).encode()).status == 503
+
+
+def raw(service: Service, *parts: bytes) -> bytes:
+    """What comes back for bytes sent as they are, until the service closes."""
+    host, _, port = service.address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        for part in parts:
+            connection.sendall(part)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_requests_may_be_pipelined_and_come_in_pieces(service: Service) -> None:
+    start = b"POST /choose HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    body = json.dumps({"context": CONTEXT}).encode()
+    one = start + b"content-length: %d\r\n\r\n" % len(body) + body
+    chunked = start + b"transfer-encoding: chunked\r\n\r\n%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
+    last = b"GET /state HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+    answer = raw(service, one * 5 + one[:60], one[60:] + chunked + last)
+    numbers = [json.loads(part.partition(b"}")[0] + b"}")["decision"] for part in answer.split(b"\r\n\r\n")[1:8]]
+    assert numbers == list(range(numbers[0], numbers[0] + 7))
+    assert b"connection: close" in answer
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [(b"nonsense\r\n\r\n", b"400"), (b"GET / HTTP/1.1\r\nhost: localhost\r\nx: " + b"x" * 80_000, b"431")],
+)
+def test_what_is_no_request_is_refused_and_the_connection_closed(service: Service, sent: bytes, status: bytes) -> None:
+    assert raw(service, sent).startswith(b"HTTP/1.1 " + status)

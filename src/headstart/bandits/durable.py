@@ -25,7 +25,7 @@ FORMAT = "headstart bandit journal 1"
 
 
 class DurableAgent:
-    """``Agent`` with a journal. Nothing is safe, and nobody must be told of it, before ``durable`` has been awaited.
+    """``Agent`` with a journal. Nothing is safe, and nobody must be told of it, before ``commit`` has returned.
 
     Args:
         folder: made where it is missing; gone on from where it holds a journal.
@@ -84,9 +84,13 @@ class DurableAgent:
                 self._save_or_warn()
         return new
 
-    async def durable(self) -> None:
-        """Wait until everything so far is on disk."""
-        await self.journal.durable()
+    def commit(self) -> None:
+        """Return once everything so far is on disk. May be called from another thread.
+
+        Raises:
+            JournalError: the disk refused it.
+        """
+        self.journal.flush()
 
     def save(self) -> None:
         """Save the state, so that the next start has less of the journal to read."""

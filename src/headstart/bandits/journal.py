@@ -1,8 +1,7 @@
-"""A file of JSON lines that is on disk before anyone is told so; many writers share one synchronisation."""
+"""A file of JSON lines that is on disk before anyone is told so; many records share one synchronisation."""
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import json
 import os
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from headstart.core.errors import DataError, HeadstartError, UsageError
+
+ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 class JournalError(HeadstartError, OSError):
@@ -43,10 +44,8 @@ class Journal:
             ) from error
         self.size = self._drop_unfinished_line()
         self._sync_folder()
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[bytes] = deque()  # filled by one thread while another empties it
         self._writing = threading.Lock()
-        self._running: asyncio.Future[None] | None = None
-        self._appended = self._durable = 0
         self._failure: OSError | None = None
 
     def read(self, start: int = 0) -> Iterator[dict[str, Any]]:
@@ -75,46 +74,35 @@ class Journal:
             ) from self._failure
 
     def append(self, record: dict[str, Any]) -> None:
-        """Hand over a record; it is durable once ``durable`` or ``flush`` returns.
+        """Hand over a record; it is durable once ``flush`` returns.
 
         Raises:
             JournalError: the disk refused an earlier one.
         """
         self.check()
-        self._waiting.append(json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n")
-        self._appended += 1
-
-    async def durable(self) -> None:
-        """Wait until all that has been appended so far is on disk.
-
-        Raises:
-            JournalError: the disk refused it.
-        """
-        target = self._appended
-        while self._durable < target:
-            if self._running is None or self._running.done():
-                self._running = asyncio.get_running_loop().run_in_executor(None, self.flush)
-            await asyncio.shield(self._running)
+        self._waiting.append(ENCODER.encode(record).encode() + b"\n")
 
     def flush(self) -> None:
-        """Write what was appended and wait for the disk.
+        """Write what was appended, if anything was, and wait for the disk. May be called from any thread.
 
         Raises:
-            JournalError: the disk refused it.
+            JournalError: the disk refused it, or an earlier record.
         """
         with self._writing:
             self.check()
             lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if not lines:
+                return
+            content = b"".join(lines)
+            left = memoryview(content)
             try:
-                content = memoryview(b"".join(lines))
-                while content:
-                    content = content[os.write(self._file, content) :]
+                while left:
+                    left = left[os.write(self._file, left) :]
                 os.fdatasync(self._file)
             except OSError as error:
                 self._failure = error
                 self.check()
-            self.size += sum(map(len, lines))
-            self._durable += len(lines)
+            self.size += len(content)
 
     def close(self) -> None:
         """Write what is left, and let others open the file."""

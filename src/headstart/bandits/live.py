@@ -55,6 +55,11 @@ class RewardedBeforeError(UsageError):
     """A second reward for a decision, or one for a decision that was given up."""
 
 
+@partial(jax.jit, static_argnums=(0, 1))  # one program, found again at the next start
+def _init(learner: Learner, spec: BanditSpec, seed: Int[Array, ""]) -> Any:
+    return learner.init(spec, jax.random.fold_in(jax.random.key(seed), 2**31 - 1))
+
+
 @partial(jax.jit, static_argnums=0)
 def _choose(learner: Learner, state: Any, context: Context, seed: Int[Array, ""], number: Int[Array, ""]) -> Choice:
     return learner.choose(state, context, jax.random.fold_in(jax.random.key(seed), number))
@@ -93,7 +98,7 @@ class Agent:
         self.learner, self.spec, self.seed, self.pending_limit = learner, spec, seed, pending_limit
         if not 0 <= seed < 2**32:
             raise UsageError(f"seed must lie within 0 and 2^32 - 1; given {seed}")
-        self.state = learner.init(spec, jax.random.fold_in(jax.random.key(seed), 2**31 - 1))
+        self.state = _init(learner, spec, np.uint32(seed))
         self.decisions = 0
         self.observations = 0
         self.total_reward = 0.0

@@ -1,10 +1,11 @@
-"""The face of a durable agent to programs: JSON over HTTP, on this machine only (an ASGI application)."""
+"""The face of a durable agent to programs: JSON over HTTP, on this machine only."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
-from typing import Any
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from headstart.bandits.durable import DurableAgent
 from headstart.bandits.journal import JournalError
@@ -13,8 +14,22 @@ from headstart.bandits.openapi import description, page
 from headstart.bandits.registry import learner_to_json
 from headstart.core.errors import HeadstartError, UsageError
 
-Reply = tuple[int, bytes, bytes]
-"""Status, content type, body."""
+
+class Reply(NamedTuple):
+    """What is sent back.
+
+    Attributes:
+        status: of HTTP.
+        kind: content type.
+        body: content.
+        durable: whether it may only be sent once everything done so far is on disk.
+    """
+
+    status: int
+    kind: bytes
+    body: bytes
+    durable: bool = False
+
 
 LOCAL = {"127.0.0.1", "localhost"}
 STATUS = {UnknownDecisionError: 404, RewardedBeforeError: 409, JournalError: 503}
@@ -27,7 +42,7 @@ class Application:
         self.durable = durable
         spec = durable.agent.spec
         self.body_limit = 4096 + 32 * spec.arms * (spec.features or 0)
-        self.routes: dict[str, tuple[str, Callable[[bytes], Awaitable[Reply]]]] = {
+        self.routes: dict[str, tuple[str, Callable[[bytes], Reply]]] = {
             "/choose": ("POST", self.choose),
             "/observe": ("POST", self.observe),
             "/state": ("GET", self.state),
@@ -35,33 +50,48 @@ class Application:
             "/": ("GET", self.page),
         }
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Handle one connection's event, as ASGI has it."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif scope["type"] == "http":
-            status, kind, body = await self._answer(scope, receive)
-            headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+    def answer(self, method: str, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Reply:
+        """Do what a request asks for; ``headers`` by their names in lower case. Raises nothing."""
+        try:
+            if headers.get(b"host", b"").decode("latin-1").partition(":")[0] not in LOCAL:
+                return failure(421, "this service answers on the loopback address only")
+            if path not in self.routes:
+                return failure(404, f"no {path} here; there are {', '.join(self.routes)}")
+            wanted, handler = self.routes[path]
+            if method != wanted:
+                return failure(405, f"{path} takes {wanted}, not {method}")
+            if method == "POST" and not headers.get(b"content-type", b"").startswith(b"application/json"):
+                return failure(415, "send JSON, with the header content-type: application/json")
+            return handler(body)
+        except HeadstartError as error:
+            return failure(STATUS.get(type(error), 400), str(error))
+        except Exception as error:  # a fault of ours: others are still served
+            traceback.print_exc()
+            return failure(500, f"the service failed on this request: {error!r}")
 
-    async def choose(self, body: bytes) -> Reply:
-        """Choose an arm; the reply is sent once the choice is on disk."""
-        given = _object(body, {"context"})
-        decision = self.durable.choose(given.get("context"))
-        await self.durable.durable()
-        return _json({"decision": decision.number, "action": decision.action, "propensity": decision.propensity})
+    def commit(self) -> None:
+        """Return once everything so far is on disk.
 
-    async def observe(self, body: bytes) -> Reply:
-        """Learn from a reward; the reply is sent once it is on disk."""
+        Raises:
+            JournalError: the disk refused it.
+        """
+        self.durable.commit()
+
+    def choose(self, body: bytes) -> Reply:
+        """Choose an arm."""
+        decision = self.durable.choose(_object(body, {"context"}).get("context"))
+        return Reply(200, b"application/json", b'{"decision":%d,"action":%d,"propensity":%r}' % decision, durable=True)
+
+    def observe(self, body: bytes) -> Reply:
+        """Learn from a reward. One that was reported before may still be on its way to the disk: it is waited for."""
         given = _object(body, {"decision", "reward"})
         if set(given) != {"decision", "reward"}:
             raise UsageError('expected {"decision": number, "reward": number}')
         new = self.durable.observe(given["decision"], given["reward"])
-        await self.durable.durable()  # a repeated reward may have been appended but not yet be on disk
-        return _json({"decision": given["decision"], "learned": new})
+        learned = b'{"decision":%d,"learned":%s}' % (given["decision"], b"true" if new else b"false")
+        return Reply(200, b"application/json", learned, durable=True)
 
-    async def state(self, body: bytes) -> Reply:
+    def state(self, body: bytes) -> Reply:
         """What is served, and how far it has come."""
         agent = self.durable.agent
         mean = agent.total_reward / agent.observations if agent.observations else None
@@ -77,55 +107,18 @@ class Application:
             }
         )
 
-    async def openapi(self, body: bytes) -> Reply:
+    def openapi(self, body: bytes) -> Reply:
         """The description for programs."""
         return _json(description(self.durable.agent.spec))
 
-    async def page(self, body: bytes) -> Reply:
+    def page(self, body: bytes) -> Reply:
         """The description for people."""
-        return 200, b"text/html; charset=utf-8", page(self.durable.agent.spec).encode()
-
-    async def _answer(self, scope: Any, receive: Any) -> Reply:
-        try:
-            path, method = scope["path"], scope["method"]
-            headers = dict(scope["headers"])
-            if headers.get(b"host", b"").decode("latin-1").partition(":")[0] not in LOCAL:
-                return _error(421, "this service answers on the loopback address only")
-            if path not in self.routes:
-                return _error(404, f"no {path} here; there are {', '.join(self.routes)}")
-            wanted, handler = self.routes[path]
-            if method != wanted:
-                return _error(405, f"{path} takes {wanted}, not {method}")
-            if method == "POST" and not headers.get(b"content-type", b"").startswith(b"application/json"):
-                return _error(415, "send JSON, with the header content-type: application/json")
-            body = await _body(receive, self.body_limit)
-            if body is None:
-                return _error(413, f"a request here takes at most {self.body_limit} bytes")
-            return await handler(body)
-        except HeadstartError as error:
-            return _error(STATUS.get(type(error), 400), str(error))
-
-    async def _lifespan(self, receive: Any, send: Any) -> None:
-        while True:
-            event = (await receive())["type"]
-            if event == "lifespan.shutdown":
-                self.durable.close()
-            await send({"type": f"{event}.complete"})
-            if event == "lifespan.shutdown":
-                return
+        return Reply(200, b"text/html; charset=utf-8", page(self.durable.agent.spec).encode())
 
 
-async def _body(receive: Any, limit: int) -> bytes | None:
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            return None
-        parts.append(part)
-        more = message.get("more_body", False)
-    return b"".join(parts)
+def failure(status: int, message: str) -> Reply:
+    """A reply that says what was wrong."""
+    return _json({"error": message}, status)
 
 
 def _object(body: bytes, known: set[str]) -> dict[str, Any]:
@@ -143,8 +136,4 @@ def _refuse(constant: str) -> float:
 
 
 def _json(value: Any, status: int = 200) -> Reply:
-    return status, b"application/json", json.dumps(value, separators=(",", ":")).encode()
-
-
-def _error(status: int, message: str) -> Reply:
-    return _json({"error": message}, status)
+    return Reply(status, b"application/json", json.dumps(value, separators=(",", ":")).encode())

@@ -240,6 +240,8 @@ def _serve(arguments: list[str]) -> int:
     if len(arguments) > 1 and not arguments[1].startswith("-"):  # the learner may be given without a flag
         arguments = [arguments[0], "--learner", *arguments[1:]]
     options = _parse(ServeOptions, arguments, "serve")
+    import jax
+
     from headstart.bandits.bandit import BanditSpec
     from headstart.bandits.durable import DurableAgent
     from headstart.bandits.serving import serve
@@ -247,6 +249,7 @@ def _serve(arguments: list[str]) -> int:
     from headstart.core.errors import UsageError
 
     keep_compiled_programs()
+    jax.config.update("jax_cpu_enable_async_dispatch", False)  # every result is wanted at once: wake no thread for it
     learner = None if options.learner is None else _learners([options.learner])[options.learner]
     if learner is not None and options.arms is None:
         raise UsageError("say how many arms there are: --arms 10; and --features 5 if each has a feature vector")
