@@ -16,7 +16,7 @@ from datasets import Dataset
 
 from headstart.core.errors import DataError, UsageError
 from headstart.data.rows import PER_COMPLETION, Checked
-from headstart.evaluate.tournament import Comparer, both_orders, knockout, paired_rounds, play
+from headstart.evaluate.tournament import Comparer, fair_preferences, knockout, paired_rounds, play
 
 Rule = Literal["best_worst", "best_random", "best_second", "first_two", "all_pairs"]
 
@@ -330,7 +330,7 @@ def _comparer(judge: Comparer, groups: Sequence[tuple[Any, Mapping[str, Any]]]) 
         sides = [[row["completions"][match[side]] for row, match in zip(rows, asked)] for side in (1, 2)]
         names = [name for name in _shared(rows[0]) if name != "prompt"]
         columns = {name: [row.get(name) for row in rows] for name in names}
-        return both_orders(judge, [row["prompt"] for row in rows], sides[0], sides[1], columns)[0].tolist()
+        return fair_preferences(judge, [row["prompt"] for row in rows], sides[0], sides[1], columns)
 
     return compare
 

@@ -119,13 +119,13 @@ def play(brackets: Sequence[Bracket], compare: Callable[[list[tuple[int, int, in
 
 
 def both_orders(
-    judge: Comparer,
+    ask: Callable[..., Sequence[float]],
     prompts: Sequence[Any],
     first: Sequence[Any],
     second: Sequence[Any],
     columns: Mapping[str, Sequence[Any]] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ask for each pair in both orders.
+    """Ask a comparer's ``prefer`` for each pair in both orders.
 
     Returns:
         The probability that the first is preferred, averaged over the orders ``[pair]``; and the position bias
@@ -133,9 +133,24 @@ def both_orders(
         first is favoured.
     """
     twice = None if columns is None else {name: [*values, *values] for name, values in columns.items()}
-    asked = judge.prefer([*prompts, *prompts], [*first, *second], [*second, *first], twice)
+    asked = ask([*prompts, *prompts], [*first, *second], [*second, *first], twice)
     forward, backward = np.asarray(asked, np.float64).reshape(2, -1)
     return (forward + 1 - backward) / 2, forward + backward - 1
+
+
+def fair_preferences(
+    judge: Comparer,
+    prompts: Sequence[Any],
+    first: Sequence[Any],
+    second: Sequence[Any],
+    columns: Mapping[str, Sequence[Any]] | None = None,
+) -> list[float]:
+    """Probabilities that the first are preferred, averaged over both orders; a judge that already does so (it says
+    ``averages_orders``) is asked once.
+    """
+    if getattr(judge, "averages_orders", False):
+        return list(judge.prefer(prompts, first, second, columns))
+    return both_orders(judge.prefer, prompts, first, second, columns)[0].tolist()
 
 
 def _neighbours(positions: Sequence[int]) -> list[Match]:

@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from headstart.core.errors import HeadstartError
+from headstart.core.errors import HeadstartError, UsageError
+from headstart.core.registry import unknown
 
 if TYPE_CHECKING:  # the encoder needs torch, most judges do not
     from headstart.core.encoding import Text
@@ -46,6 +47,18 @@ class PairJudge(Protocol):
         ...
 
 
+class Answers(list[float]):
+    """What a judge may return that knows why it has no answer for some rows.
+
+    Attributes:
+        reasons: why, by the row's position; the answer is not-a-number there.
+    """
+
+    def __init__(self, answers: Iterable[float], reasons: dict[int, str]):
+        super().__init__(answers)
+        self.reasons = reasons
+
+
 class Checked(list[float | None]):
     """One answer a row, ``None`` where the judge gave none.
 
@@ -56,6 +69,22 @@ class Checked(list[float | None]):
     def __init__(self, answers: Iterable[float | None], reasons: dict[int, str]):
         super().__init__(answers)
         self.reasons = reasons
+
+
+def plain_text(text: Text) -> str:
+    """What was said: text as it is, or the contents of messages one after the other."""
+    return text if isinstance(text, str) else "\n".join(str(message.get("content") or "") for message in text)
+
+
+def column(columns: Columns | None, name: str) -> Sequence[Any]:
+    """A column that a judge needs.
+
+    Raises:
+        UsageError: the rows do not have it; the nearest names are offered.
+    """
+    if columns is None or name not in columns:
+        raise unknown("column", name, columns or (), "The judge needs it beside the prompts and completions.")
+    return columns[name]
 
 
 def checked_scores(
@@ -81,6 +110,9 @@ def checked_scores(
 
     Returns:
         The scores, and the reasons for those that are missing.
+
+    Raises:
+        UsageError: the judge is set up wrongly, such as for a column that the rows do not have.
     """
 
     def ask(rows: Sequence[int]) -> Sequence[float]:
@@ -119,9 +151,12 @@ def _checked(
     for _ in range(attempts):
         try:
             found = _answers(ask, range(count), timeout)
+        except UsageError:  # the judge itself is set up wrongly
+            raise
         except Exception:
             continue
-        reasons = {row: f"the judge gave {value}, not {wanted}" for row, value in enumerate(found) if not valid(value)}
+        wrong = {row: f"the judge gave {value}, not {wanted}" for row, value in enumerate(found) if not valid(value)}
+        reasons = {row: found.reasons.get(row, reason) for row, reason in wrong.items()}
         return Checked([None if row in reasons else value for row, value in enumerate(found)], reasons)
     answers: list[float | None] = [None] * count
     reasons: dict[int, str] = {}
@@ -131,16 +166,16 @@ def _checked(
             reasons[row] = f"not asked: the judge took over {timeout:g} s {waited} times in succession"
             continue
         try:
-            (value,) = _answers(ask, [row], timeout)
+            found = _answers(ask, [row], timeout)
         except Exception as error:
             reasons[row] = str(error) if isinstance(error, HeadstartError) else f"{type(error).__name__}: {error}"
             waited = waited + 1 if isinstance(error, _TimeoutError) else 0
             continue
         waited = 0
-        if valid(value):
-            answers[row] = value
+        if valid(found[0]):
+            answers[row] = found[0]
         else:
-            reasons[row] = f"the judge gave {value}, not {wanted}"
+            reasons[row] = found.reasons.get(0, f"the judge gave {found[0]}, not {wanted}")
     return Checked(answers, reasons)
 
 
@@ -148,13 +183,12 @@ class _TimeoutError(JudgeError):
     pass
 
 
-def _answers(
-    ask: Callable[[Sequence[int]], Sequence[float]], rows: Sequence[int], timeout: float | None
-) -> list[float]:
-    found = list(ask(rows) if timeout is None else _within(lambda: ask(rows), timeout))
+def _answers(ask: Callable[[Sequence[int]], Sequence[float]], rows: Sequence[int], timeout: float | None) -> Answers:
+    found = ask(rows) if timeout is None else _within(lambda: ask(rows), timeout)
     if len(found) != len(rows):
         raise JudgeError(f"the judge gave {len(found)} answers for {len(rows)} rows")
-    return [math.nan if value is None else float(value) for value in found]
+    reasons = found.reasons if isinstance(found, Answers) else {}
+    return Answers([math.nan if value is None else float(value) for value in found], reasons)
 
 
 def _within(call: Callable[[], Any], seconds: float) -> Any:

@@ -1,0 +1,83 @@
+"""Any Python function as a judge."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from headstart.core.errors import UsageError
+from headstart.core.registry import load_attribute
+from headstart.judges.judge import Columns, Judge, PairJudge, column
+
+
+class FunctionJudge:
+    """A function that scores, by the names of its parameters.
+
+    It takes ``completions`` (a list) and returns as many numbers, or takes one ``completion`` and returns one. Further
+    parameters are filled by name: ``prompts`` or ``prompt``, ``columns`` (all of them), any column of the rows; and
+    ``**`` takes the columns that are left, as reward functions of TRL do.
+
+    Raises:
+        UsageError: it has neither a parameter ``completions`` nor ``completion``.
+    """
+
+    def __init__(self, function: Callable[..., Any]):
+        parameters = inspect.signature(function).parameters
+        if ("completions" in parameters) == ("completion" in parameters):
+            raise UsageError(
+                f"{getattr(function, '__name__', function)!s} takes {', '.join(parameters) or 'nothing'}; a judge takes"
+                " either completions (a list, returning a list of numbers) or completion (returning a number)"
+            )
+        self.function = function
+        self.batched = "completions" in parameters
+        self.takes_rest = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        self.optional = {name for name, p in parameters.items() if p.default is not p.empty}
+        self.names = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+
+    def score(self, prompts: Sequence[Any], completions: Sequence[Any], columns: Columns | None = None) -> list[float]:
+        """One number for each completion.
+
+        Raises:
+            UsageError: a parameter is no column of the rows.
+        """
+        given = columns or {}
+        values = {"prompts": prompts, "prompt": prompts, "completions": completions, "completion": completions}
+        chosen = {}
+        for name in self.names:
+            if name in values:
+                chosen[name] = values[name]
+            elif name in given:
+                chosen[name] = given[name]
+            elif name not in self.optional and name != "columns":
+                chosen[name] = column(columns, name)
+        if self.takes_rest:
+            rest = {"prompts" if self.batched else "prompt": prompts, **given}
+            chosen = {**rest, **chosen}
+        if self.batched:
+            if "columns" in self.names:
+                chosen["columns"] = given
+            return list(self.function(**chosen))
+        scores = []
+        for row in range(len(completions)):
+            one = {name: value[row] for name, value in chosen.items()}
+            if "columns" in self.names:
+                one["columns"] = {name: value[row] for name, value in given.items()}
+            scores.append(self.function(**one))
+        return scores
+
+
+def function_judge(path: str) -> Judge | PairJudge:
+    """The judge at ``module:name``: a judge, a class of one that needs no arguments, or a function that scores.
+
+    Raises:
+        UsageError: it is none of them, or cannot be imported.
+    """
+    found = load_attribute(path)
+    if inspect.isclass(found):
+        found = found()
+    if isinstance(found, Judge | PairJudge):
+        return found
+    if not callable(found):
+        raise UsageError(f"{path} is a {type(found).__name__}; expected a function, or an object with score or prefer")
+    return FunctionJudge(found)
