@@ -155,7 +155,8 @@ def test_the_list_names_what_is_damaged_and_finds_what_is_asked_for(server, stor
     assert "not a readable record" in by_name["half"]["problem"]
     assert "tampered" in by_name["tampered"]["problem"]
     assert by_name["failed"]["problem"] == "DivergenceError: loss/critic is inf"
-    assert by_name["good"]["last"] == pytest.approx(2000.5)
+    assert by_name["good"]["return"] == pytest.approx(2000.5)
+    assert by_name["failed"]["place"] == "deep/failed"
 
     def found(query):
         return {run["path"].rpartition("/")[2] for run in told(server, f"/runs?{query}")["runs"]}

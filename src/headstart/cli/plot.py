@@ -18,6 +18,8 @@ class PlotOptions:
     Without --filters every method is one arm. With it each text is one: `wsrl?tag=v1&discount=0.99&seed=1&seed=2&cl=A`
     takes the runs of that name for which all conditions hold (the same key twice: either; tags: all) and calls them A.
     A first text such as `?metric=evaluation/score&xaxis=updates` says what is drawn. --filters may be repeated.
+
+    Written are figures, the table as .md and .csv, and everything as one .html page on which numbers can be pointed at.
     """
 
     folders: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
@@ -46,19 +48,26 @@ def plot(arguments: Sequence[str]) -> int:
     """Run ``headstart plot``."""
     options = tyro.cli(PlotOptions, args=list(arguments), prog="headstart plot")
     from headstart.report.comparison import compare, markdown, write
+    from headstart.report.comparison_page import write_page
+    from headstart.report.curves import AXES
     from headstart.report.selection import Filters, select
 
     defaults = [f"{key}={value}" for key in ("metric", "xaxis") if (value := getattr(options, key)) is not None]
-    arms, metrics = [], set()
+    arms, metrics, axes = [], set(), set()
     for texts in options.filters or ((),):
         headed = texts if texts and texts[0].startswith("?") else (f"?{'&'.join(defaults)}", *texts)
         filters = Filters.parse(headed)
         metrics.add(filters.header["metric"])
+        axes.add(AXES[filters.header["xaxis"]])
         arms += select(options.folders, filters, options.worlds)
     for line in (line for arm in arms for line in arm.skipped):
         print(f"left out {line}", file=sys.stderr)
     comparison = compare(arms, " / ".join(sorted(metrics)), options.normalize, options.last, options.max_x)
     print(markdown(comparison))
-    for path in write(comparison, options.out, options.format):
+    page = options.out.with_name(f"{options.out.name}.html")
+    for path in (
+        *write(comparison, options.out, options.format),
+        write_page(comparison, page, " / ".join(sorted(axes))),
+    ):
         print(path)
     return 0

@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const page = JSON.parse(document.getElementById("curve-data").textContent);
+  const page = JSON.parse(document.getElementById("page-data").textContent);
   const plot = document.getElementById("curves");
   const metricChoice = document.getElementById("metric");
   const seedsChoice = document.getElementById("show-seeds");

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -16,15 +15,13 @@ from headstart.core.errors import UsageError
 from headstart.core.files import write_atomically
 from headstart.report import sections
 from headstart.report.curves import AXES, Axis, Curve, curve_from_metrics, main_metric, run_labels
+from headstart.report.document import document
 from headstart.report.figures import METRIC_LABELS
 from headstart.runs.folder import RunFolder
 from headstart.runs.index import name_of
 
 PAGE_POINTS = 200
 """Points of a curve on the page at most."""
-
-# The page can load nothing from anywhere: what it shows is in it.
-_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 
 @dataclass(frozen=True)
@@ -87,26 +84,9 @@ def _default_title(runs: Sequence[RunFolder]) -> str:
 
 
 def _page(shown: Sequence[RunOnPage], main: str, title: str, metrics: Sequence[str] | None) -> str:
-    from plotly.offline import get_plotlyjs
-
-    assets = Path(__file__).parent
     curves = _curve_data(shown, main, metrics)
-    # "<" never appears in the embedded JSON, so no text in it can end the script element.
-    embedded = json.dumps(curves, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     seeds = sum(len(run.run.seeds) for run in shown)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<title>{escape(title)}</title>
-<style>
-{(assets / "page.css").read_text()}
-</style>
-</head>
-<body>
-<header>
+    body = f"""<header>
 <h1>{escape(title)}</h1>
 <p class="quiet">{len(shown)} run{"s" * (len(shown) > 1)}, {seeds} seed{"s" * (seeds > 1)} in all</p>
 </header>
@@ -119,17 +99,8 @@ def _page(shown: Sequence[RunOnPage], main: str, title: str, metrics: Sequence[s
 {sections.differences(shown)}
 {sections.provenance(shown)}
 {sections.configurations(shown)}
-</main>
-<script type="application/json" id="curve-data">{embedded}</script>
-<script>
-{get_plotlyjs()}
-</script>
-<script>
-{(assets / "page.js").read_text()}
-</script>
-</body>
-</html>
-"""
+</main>"""
+    return document(title, body, curves, "page.js")
 
 
 def _curve_section(shown: Sequence[RunOnPage], curves: dict[str, Any], main: str) -> str:

@@ -42,8 +42,9 @@
     return seconds < 172800 ? `${(seconds / 3600).toFixed(1)} h` : `${Math.round(seconds / 86400)} days`;
   }
 
+  const day = (time) => new Date(1000 * time).toLocaleString(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
   const ago = (time) => `${duration(Date.now() / 1000 - time)} ago`;
-  const title = (names) => [names.method, names.world, names.data].filter(Boolean).join(" · ") || "run";
+  const title = (names) => [names.method, names.world, names.data].filter(Boolean).join(" · ") || undefined;
   const bar = (progress) => make("div", { className: "progress" }, make("span", {
     style: `width: ${progress.total ? (100 * progress.done) / progress.total : 0}%` }));
 
@@ -90,16 +91,16 @@
     const shown = chosen(), included = shown.includes(run.id);
     const steps = run.environment_steps ? `${whole(run.environment_steps)} steps` : `${whole(run.updates)} updates`;
     const link = make("a", { href: `#${run.id}`, data: { "data-key": run.id } },
-      make("div", { className: "line" }, make("b", { textContent: title(run) }),
-        make("span", { className: "value", textContent: run.last === null ? "" : number(run.last) + (run.is_score ? " %" : "") })),
+      make("div", { className: "line" }, make("b", { textContent: title(run) ?? run.place }),
+        make("span", { className: "value", textContent: run.score !== null ? `${number(run.score)} %` : run.return !== null ? number(run.return) : "" })),
       make("div", { className: "line quiet" },
         make("span", {}, make("span", { className: `state ${run.state}`, textContent: run.state }),
-          run.state === "damaged" ? null : ` · ${steps}${run.seeds > 1 ? ` · ${run.seeds} seeds` : ""}`),
-        run.created ? make("span", { textContent: new Date(run.created * 1000).toLocaleDateString() }) : null),
-      make("div", { className: "quiet" }, make("span", { textContent: run.problem ?? run.path })),
+          run.state === "damaged" ? null : ` · ${steps}`),
+        run.created ? make("span", { className: "value", textContent: day(run.created) }) : null),
+      make("div", { className: "quiet" }, make("span", { textContent: run.problem ?? (run.seeds > 1 ? `${run.seeds} seeds · ` : "") + run.place })),
       run.progress ? bar(run.progress) : null);
     const add = make("button", {
-      type: "button", className: "add", textContent: included ? "✓" : "＋", title: "draw beside the others",
+      type: "button", className: "add", textContent: included ? "✓" : "+", title: "draw beside the others",
       data: { "aria-pressed": included, "aria-label": "draw beside the others", "data-key": `add-${run.id}` },
       onclick: () => choose(included ? shown.filter((id) => id !== run.id) : [...shown, run.id]),
     });
@@ -138,7 +139,7 @@
     const part = run.progress && run.progress.total ? run.progress.done / run.progress.total : null;
     const left = run.progress?.seconds_left;
     document.title = `${part === null || run.state !== "running" ? run.state : `${Math.floor(100 * part)} %`} · ${title(run.name)}`;
-    at("title").textContent = title(run.name);
+    at("title").textContent = title(run.name) ?? run.path.split("/").at(-1);
     at("path").textContent = run.path;
     at("progress").hidden = part === null || run.state === "finished";
     at("progress").firstElementChild.style.width = `${100 * (part ?? 0)}%`;
@@ -181,7 +182,7 @@
       make("div", { className: "line" }, make("b", { textContent: `seed ${seed.seed} ` }),
         make("span", { className: `state ${seed.state}`, textContent: seed.state })),
       make("p", { className: "quiet", textContent: counters.filter(Boolean).join(" · ") }),
-      make("p", { className: "quiet", textContent: seed.checkpoint === null ? "no checkpoint yet" : `checkpoint at ${whole(seed.checkpoint)}` }),
+      make("p", { className: "quiet", textContent: seed.checkpoint === null ? "no checkpoint" : `checkpoint at ${whole(seed.checkpoint)} steps` }),
       seed.heartbeat ? make("p", { className: "quiet", textContent: `heard ${ago(seed.heartbeat)}, process ${seed.pid} on ${seed.host}` }) : null);
   }
 
@@ -243,22 +244,27 @@
     const drawn = runs.filter((run) => run.curves.length);
     at("drawing").hidden = !drawn.length;
     if (!drawn.length || !window.Plotly) return;
-    const moves = drawn.some((run) => run.curves.some((curve) => curve.environment_steps.at(-1) > 0));
+    // Learning offline moves along updates alone, and would be a wall at no environment steps.
+    const moves = drawn[0].curves.every((curve) => 2 * new Set(curve.environment_steps).size > curve.values.length);
     const axis = view.axis ?? (moves ? "environment_steps" : "updates");
     document.querySelector(`input[name=axis][value=${axis}]`).checked = true;
     const theme = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
     const color = (index) => theme(`--run-${index % 7}`), several = drawn.length > 1;
-    const traces = drawn.flatMap((run, place) => run.curves.filter((curve) => curve.values.length).map((curve, seed) => ({
-      x: curve[axis], y: curve.values, mode: curve.values.length < 40 ? "lines+markers" : "lines", type: "scatter",
+    const lastAt = (curve) => curve.values.map((_, i) => i).filter((i) => i + 1 === curve.values.length || curve[axis][i] !== curve[axis][i + 1]);
+    const curves = drawn.flatMap((run, place) => run.curves.filter((curve) => curve.values.length)
+      .map((curve, seed) => ({ run, place, curve, seed, kept: axis === "time" ? curve.values.map((_, i) => i) : lastAt(curve) })));
+    const traces = curves.map(({ run, place, curve, seed, kept }) => ({
+      x: kept.map((i) => curve[axis][i]), y: kept.map((i) => curve.values[i]), mode: kept.length < 40 ? "lines+markers" : "lines", type: "scatter",
       line: { color: color(several ? place : seed), width: 2 }, marker: { size: 5 },
       hovertemplate: `%{y:.5g}<extra>${several ? `${title(run.name)}, ` : ""}seed ${curve.seed}</extra>`,
       meta: { run: run.id, seed: curve.seed },
-    })));
+    }));
     const grid = { gridcolor: theme("--line"), zerolinecolor: theme("--line"), linecolor: theme("--quiet"), automargin: true };
     const touch = matchMedia("(pointer: coarse)").matches;
     Plotly.react(at("curves"), traces, {
       showlegend: false, hovermode: "closest", paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", color: theme("--text"), size: 13 }, margin: { l: 50, r: 12, t: 10, b: 44 },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: theme("--quiet"), activecolor: theme("--text") },
       dragmode: touch ? false : "zoom", uirevision: `${axis} ${drawn[0].metric} ${drawn[0].id}`,
       xaxis: { ...grid, title: { text: axes[axis] }, showgrid: false, zeroline: false },
       yaxis: { ...grid, title: { text: drawn[0].metric } },

@@ -27,7 +27,20 @@ TAIL_BYTES = 16_384
 """How much of the end of a log is shown."""
 PATIENCE = 30.0
 """Seconds for which a process that was told to stop is not told again."""
-SHOWN = ("path", "method", "world", "data", "state", "seeds", "updates", "environment_steps", "created", "tags")
+SHOWN = (
+    "path",
+    "method",
+    "world",
+    "data",
+    "state",
+    "seeds",
+    "updates",
+    "environment_steps",
+    "created",
+    "tags",
+    "problem",
+)
+LAST = ("score", "return")
 
 
 class NotThereError(HeadstartError):
@@ -159,17 +172,24 @@ class Watch:
         return self._table
 
     def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        shown = {name: row[name] for name in SHOWN} | {"id": _identity(row["path"]), "problem": row["problem"]}
-        last = row["last_score"] if row["last_score"] is not None else row["last_return"]
-        shown |= {"last": last, "is_score": row["last_score"] is not None, "progress": None}
-        if row["state"] == "running":
+        shown = {name: row[name] for name in SHOWN} | {"id": _identity(row["path"]), "place": self._place(row["path"])}
+        shown |= {"score": row["last_score"], "return": row["last_return"], "progress": None}
+        if row["state"] == "running":  # since the index was read
             try:
                 run = RunFolder.open(row["path"])
-                seeds = [_counters(_status(folder)[0]) for folder in run.seed_folders()]
+                statuses = [_status(folder)[0] for folder in run.seed_folders()]
+                seeds = [_counters(status) for status in statuses]
                 shown |= {"progress": _progress(run.config, seeds), "state": overall_state(s["state"] for s in seeds)}
+                shown |= {name: min(seed[name] for seed in seeds) for name in ("updates", "environment_steps")}
+                shown |= {name: _mean(status.last.get(f"evaluation/{name}") for status in statuses) for name in LAST}
             except HeadstartError as error:
                 shown |= {"problem": str(error)}
         return shown
+
+    def _place(self, path: str) -> str:
+        """Where a run is, from the folder that is watched."""
+        inside = (Path(path).relative_to(folder) for folder in self.folders if Path(path).is_relative_to(folder))
+        return next((str(place) for place in inside if place.parts), path)
 
     def _stop_facts(self, run: RunFolder) -> dict[str, Any]:
         asked = time.monotonic() - self._told.get(_identity(str(run.path)), -math.inf) < PATIENCE
@@ -290,6 +310,11 @@ def _seconds_left(table: pl.DataFrame, total: int, done: int) -> float | None:
     axis = "updates" if last["environment_steps"] == rows["environment_steps"][0] else "environment_steps"
     steps, seconds = last[axis] - rows[axis][0], last["time"] - rows["time"][0]
     return (total - done) * seconds / steps if steps > 0 else None
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _last(table: pl.DataFrame, name: str) -> float | None:
