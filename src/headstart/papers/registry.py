@@ -30,7 +30,9 @@ _add("autorl", "Hyperparameters in Reinforcement Learning and How To Tune Them")
 _add("ftpedel", "Leveraging Offline Data in Online Reinforcement Learning")
 _add("revealing-pomdp", "Lower Bounds for Learning in Revealing POMDPs")
 _add("contrastive-ucb", "Contrastive UCB: Provably Efficient Contrastive Self-Supervised Learning in Online RL")
+_add("open-rl-benchmark", "Open RL Benchmark: Comprehensive Tracked Experiments for Reinforcement Learning")
 _add("neucb", "Contextual Bandits with Online Neural Regression")
+_add("rlhf-workflow", "RLHF Workflow: From Reward Modeling to Online RLHF")
 
 
 def target_of(name: str) -> str:
