@@ -28,6 +28,10 @@ def one_by_one(model: Any, rows: list[Encoded]) -> list[torch.Tensor]:
     return found
 
 
+def weighted(values: list[torch.Tensor], factors: list[torch.Tensor]) -> torch.Tensor:
+    return (torch.cat(values) * torch.cat(factors)).sum()
+
+
 def adapted(**settings: Any) -> Any:
     model = peft.get_peft_model(llama(), peft.LoraConfig(r=2, task_type="CAUSAL_LM", **settings))
     with torch.no_grad():
@@ -61,10 +65,10 @@ def test_scores_and_gradients_are_those_of_rows_alone(
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     expected = one_by_one(model, chosen + rejected)
     factors = [torch.randn(len(values)) for values in expected]
-    theirs = torch.autograd.grad(sum((v * f).sum() for v, f in zip(expected, factors)), weights, allow_unused=True)
+    theirs = torch.autograd.grad(weighted(expected, factors), weights, allow_unused=True)
     sides = score_sides(model, {"chosen": chosen, "rejected": rejected}, 0, share_prompts=shared)
     found = [s.policy[i][s.mask[i]] for s in (sides["chosen"], sides["rejected"]) for i in range(3)]
-    ours = torch.autograd.grad(sum((v * f).sum() for v, f in zip(found, factors)), weights, allow_unused=True)
+    ours = torch.autograd.grad(weighted(found, factors), weights, allow_unused=True)
     for ours_i, theirs_i in zip([*found, *ours], [*expected, *theirs]):
         torch.testing.assert_close(ours_i, theirs_i, rtol=2e-4, atol=2e-5)
     with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,14 @@ from headstart.language.sft import Normalization, negative_log_likelihood
 
 def log_odds_ratio(chosen: Float[Tensor, " row"], rejected: Float[Tensor, " row"]) -> Float[Tensor, " row"]:
     """log of odds(p) = p/(1-p) of the chosen over that of the rejected, from log-probabilities below 0."""
-    return (chosen - rejected) - (torch.log1p(-torch.exp(chosen)) - torch.log1p(-torch.exp(rejected)))
+    return (chosen - rejected) - (_log_complement(chosen) - _log_complement(rejected))
+
+
+def _log_complement(log_p: Float[Tensor, " row"]) -> Float[Tensor, " row"]:
+    """log(1 - p), exact for p near 0 and near 1."""
+    likely = log_p > -math.log(2)
+    near_one = torch.log(-torch.expm1(log_p.where(likely, -1.0)))
+    return near_one.where(likely, torch.log1p(-torch.exp(log_p.where(~likely, -1.0))))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,9 +71,10 @@ def can_share(model: Any, sides: Sequence[Sequence[Encoded]]) -> bool:
     kinds = set(getattr(config, "layer_types", None) or ())
     window = getattr(config, "sliding_window", None)
     longest = max(len(rows[0].prompt) + sum(len(row.completion) for row in rows) for rows in zip(*sides))
-    windowed = window is not None and ("sliding_attention" in kinds or not kinds)
+    if window is not None and ("sliding_attention" in kinds or not kinds) and longest > window:
+        return False
     rotary = hasattr(config, "rope_parameters") or hasattr(config, "rope_theta")
-    return rotary and kinds <= {"full_attention", "sliding_attention"} and not (windowed and longest > window)
+    return rotary and kinds <= {"full_attention", "sliding_attention"}
 
 
 def lay_out(sides: Sequence[Sequence[Encoded]], padding: int, model: Any) -> Layout:
