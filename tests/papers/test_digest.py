@@ -49,6 +49,15 @@ def test_all_imports_are_followed_but_those_of_type_checkers(root):
     assert "core.unused" not in names
 
 
+def test_of_what_shows_numbers_only_that_which_computes_them_counts(root):
+    (root / "report").mkdir()
+    for name in ("__init__", "selection", "comparison", "figures"):
+        (root / "report" / f"{name}.py").write_text(f"{name} = 1\n")
+    (root / "papers/one.py").write_text("from headstart.report import comparison, figures, selection\n")
+    names = {name.removeprefix("headstart.") for name in imported_modules("headstart.papers.one", root)}
+    assert {name for name in names if name.startswith("report")} == {"report.selection", "report.comparison"}
+
+
 def edit(root, name, old, new):
     text = (root / name).read_text()
     assert old in text

@@ -11,7 +11,9 @@ from pathlib import Path
 PACKAGE = "headstart"
 ROOT = Path(__file__).resolve().parents[1]
 NO_NUMBERS = (f"{PACKAGE}.report", f"{PACKAGE}.papers.figures")
-"""What only shows numbers that others have computed."""
+"""What only shows numbers that others have computed,"""
+NUMBERS = (f"{PACKAGE}.report.selection", f"{PACKAGE}.report.comparison")
+"""but for these, which choose the runs and compute what is shown of them."""
 PROSE = {
     "Paper": {"title", "authors", "year", "arxiv", "summary", "deviations", "tried", "draw"},
     "Claim": {"sentence"},
@@ -39,6 +41,11 @@ def code_digest(module: str, root: Path = ROOT) -> str:
     return whole.hexdigest()[:16]
 
 
+def shows_only(module: str) -> bool:
+    """Whether no number rests on a module of the package."""
+    return module.startswith(NO_NUMBERS) and module not in NUMBERS
+
+
 def imported_modules(module: str, root: Path = ROOT) -> dict[str, Path]:
     """The module and every module of the package that it imports, directly or not, with their files."""
     found: dict[str, Path] = {}
@@ -46,7 +53,7 @@ def imported_modules(module: str, root: Path = ROOT) -> dict[str, Path]:
     while waiting:
         name = waiting.pop()
         path = _file(name, root) if name.split(".")[0] == PACKAGE else _elsewhere(name)
-        if name in found or path is None or name.startswith(NO_NUMBERS):
+        if name in found or path is None or shows_only(name):
             continue
         found[name] = path
         names = _imports(ast.parse(path.read_text()), name, path.name == "__init__.py")

@@ -9,7 +9,7 @@ from pathlib import Path
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_json
 from headstart.core.registry import load_attribute
-from headstart.papers.digest import NO_NUMBERS, code_digest, imported_modules
+from headstart.papers.digest import code_digest, imported_modules, shows_only
 
 
 def run_seed(target: str, seed: int, quick: bool, digest: str, path: Path) -> None:
@@ -24,7 +24,7 @@ def run_seed(target: str, seed: int, quick: bool, digest: str, path: Path) -> No
     numbers = paper.run(seed, quick)
     seconds = time.perf_counter() - started
     loaded = {name for name in set(sys.modules) - before if name.startswith("headstart.")}
-    unseen = sorted(name for name in loaded - set(imported_modules(module)) if not name.startswith(NO_NUMBERS))
+    unseen = sorted(name for name in loaded - set(imported_modules(module)) if not shows_only(name))
     if unseen:
         raise HeadstartError(f"{module} rests on {', '.join(unseen)} without importing them; import them there")
     if code_digest(module) != digest:
