@@ -33,6 +33,8 @@ _add("contrastive-ucb", "Contrastive UCB: Provably Efficient Contrastive Self-Su
 _add("open-rl-benchmark", "Open RL Benchmark: Comprehensive Tracked Experiments for Reinforcement Learning")
 _add("neucb", "Contextual Bandits with Online Neural Regression")
 _add("rlhf-workflow", "RLHF Workflow: From Reward Modeling to Online RLHF")
+_add("alol", "Leftover-Lunch: Advantage-based Offline Reinforcement Learning for Language Models")
+_add("hypo", "The Importance of Online Data: Understanding Preference Fine-tuning via Coverage")
 
 
 def target_of(name: str) -> str:
