@@ -119,7 +119,7 @@ class _Drawn:
         self.calibration = (reference[prompts] + self.gumbel(0)).argmax(-1)
 
     def gumbel(self, index: int) -> Float[Tensor, "row response"]:
-        """Noise whose sum with log-probabilities is greatest at a response drawn from them; one table for each index."""
+        """Noise: its sum with log-probabilities is greatest at a response drawn from them; one table an index."""
         while len(self.noise) <= index:
             shape = (len(self.prompts), self.reference.shape[-1])
             self.noise.append(-torch.empty(shape).exponential_().log())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from numpy.typing import ArrayLike
+
 from headstart.evaluate.statistics import paired_bootstrap
 from headstart.papers.paper import Result
 
@@ -17,6 +19,6 @@ def values(results: Sequence[Result], *path: str | int) -> list[float]:
     return [float(value) for value in found]
 
 
-def difference(ours: Sequence[float], theirs: Sequence[float], name: str = "difference") -> dict[str, float]:
+def difference(ours: ArrayLike, theirs: ArrayLike, name: str = "difference") -> dict[str, float]:
     """Mean of ours minus theirs over seeds with its 95 % paired bootstrap interval, as ``name``, ``low``, ``high``."""
     return dict(zip((name, "low", "high"), paired_bootstrap(ours, theirs), strict=True))

@@ -1,4 +1,4 @@
-"""HyPO: pairs recorded once, and a KL penalty on the policy's own responses to stay where they count (arXiv 2406.01462).
+"""HyPO: pairs recorded once, and a KL penalty on own responses to stay where they count (arXiv 2406.01462).
 
 In a bandit whose pairs cover the likeliest responses alone, DPO raises responses that no pair ever held, and these are
 bad. A penalty that needs neither labels nor a reward model keeps it from them, and costs no reward: it gains some.
