@@ -36,6 +36,7 @@ _add("rlhf-workflow", "RLHF Workflow: From Reward Modeling to Online RLHF")
 _add("alol", "Leftover-Lunch: Advantage-based Offline Reinforcement Learning for Language Models")
 _add("hypo", "The Importance of Online Data: Understanding Preference Fine-tuning via Coverage")
 _add("xpo", "Exploratory Preference Optimization")
+_add("vpo", "Value-Incentivized Preference Optimization")
 
 
 def target_of(name: str) -> str:
