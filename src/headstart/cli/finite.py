@@ -1,4 +1,4 @@
-"""``headstart finite solve|simulate|worlds|learners``."""
+"""``headstart finite solve|simulate|fit|plan-online|worlds|learners``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from typing import Annotated, Any
 
 import tyro
 
-USAGE = """usage: headstart finite solve|simulate|worlds|learners [options]
+USAGE = """usage: headstart finite solve|simulate|fit|plan-online|worlds|learners [options]
 
   solve WORLD        the optimal policy and its value
   simulate LEARNER   let a learner play a world with many seeds, and measure its regret exactly
+  fit DATA           a policy from recorded transitions alone, pessimistically
+  plan-online WORLD  how many more episodes certify a policy, given recorded ones
   worlds [NAME]      the named worlds, or one's options
   learners [NAME]    the learners, or one's fields
 
@@ -30,7 +32,14 @@ or discount. For example:
 
 def finite(arguments: Sequence[str]) -> int:
     """Run ``headstart finite``."""
-    commands = {"solve": _solve, "simulate": _simulate, "worlds": _worlds, "learners": _learners}
+    commands = {
+        "solve": _solve,
+        "simulate": _simulate,
+        "fit": _fit,
+        "plan-online": _plan_online,
+        "worlds": _worlds,
+        "learners": _learners,
+    }
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         return 0
@@ -179,6 +188,18 @@ def _parser(kind: type) -> type:
     )
     parser.__doc__ = kind.__doc__
     return parser
+
+
+def _fit(arguments: Sequence[str]) -> int:
+    from headstart.cli.finite_data import fit
+
+    return fit(arguments)
+
+
+def _plan_online(arguments: Sequence[str]) -> int:
+    from headstart.cli.finite_data import plan_online
+
+    return plan_online(arguments)
 
 
 def _worlds(arguments: Sequence[str]) -> int:
