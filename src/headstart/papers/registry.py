@@ -37,6 +37,7 @@ _add("alol", "Leftover-Lunch: Advantage-based Offline Reinforcement Learning for
 _add("hypo", "The Importance of Online Data: Understanding Preference Fine-tuning via Coverage")
 _add("xpo", "Exploratory Preference Optimization")
 _add("vpo", "Value-Incentivized Preference Optimization")
+_add("inpo", "Iterative Nash Policy Optimization")
 
 
 def target_of(name: str) -> str:
