@@ -194,7 +194,7 @@ PAPER = Paper(
         ),
         Claim(
             name="last-iterate",
-            sentence="With eta growing as tau (t + 2) / 2, the last of T exact steps is off by no more than the order of 1 / T.",
+            sentence="With eta growing as tau (t + 2) / 2, the last of T exact steps is off by 1 / T at most.",
             test=(
                 "slope of log KL(equilibrium || last policy), mean over seeds, on log T for T of 5 to 200: upper end "
                 "of the 95 % interval at most -0.9"
