@@ -34,6 +34,7 @@ def load_model(name_or_path: str | Path, *, dtype: str = "float32", device: str 
     """
     import transformers
 
+    transformers.utils.logging.disable_progress_bar()
     kind = _dtype(dtype)
     adapter, source = None, Path(name_or_path)
     if (source / "adapter_config.json").is_file():
@@ -69,7 +70,10 @@ def load_model(name_or_path: str | Path, *, dtype: str = "float32", device: str 
 
 def save_model(model: Any, tokenizer: Any, folder: Path | str) -> None:
     """Write a model, or the adapter on it, and its tokenizer to a folder that ``load_model`` reads."""
-    model.save_pretrained(str(folder), safe_serialization=True)
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    model.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
 
 

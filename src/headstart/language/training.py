@@ -183,11 +183,13 @@ def _check_inputs(data: Any, prompts: Any, judge: Any) -> None:
 
 
 def _judge(judge: Any) -> Judge | PairJudge | SelfJudge | None:
-    if isinstance(judge, str):
-        from headstart.judges.registry import make_judge
+    if not isinstance(judge, str):
+        return judge
+    if judge in SELF_JUDGES:
+        return SelfJudge(SELF_JUDGES[judge])
+    from headstart.judges.registry import make_judge
 
-        return SelfJudge(SELF_JUDGES[judge]) if judge in SELF_JUDGES else make_judge(judge)
-    return judge
+    return make_judge(judge)
 
 
 def _read(rows: Rows, kind: Any) -> list[dict[str, Any]]:
