@@ -16,6 +16,7 @@ from headstart.envs.preference_bandits import draw
 from headstart.envs.preference_game import PreferenceGame
 from headstart.language.inpo import INPO
 from headstart.language.method import LanguageMethod
+from headstart.language.newton import newton
 from headstart.language.tabular import row_losses, side
 
 LogProbabilities = Float[Tensor, " response"]
@@ -51,37 +52,10 @@ def expected_loss(
 
 
 def minimise(
-    loss: Callable[[LogProbabilities], Float[Tensor, ""]],
-    start: LogProbabilities,
-    steps: int = 30,
-    longest: float = 3.0,
-    tolerance: float = 1e-9,
+    loss: Callable[[LogProbabilities], Float[Tensor, ""]], start: LogProbabilities, steps: int = 30
 ) -> LogProbabilities:
-    """The least point of a convex loss of logits by Newton's method, as log-probabilities.
-
-    Logits that the loss does not depend on stay as they are.
-
-    Args:
-        loss: of log-probabilities.
-        start: where to begin.
-        steps: at most; fewer are taken if the loss has no least point nearby.
-        longest: no logit moves further in one step.
-        tolerance: stop when none moves further than this.
-    """
-    logits = start.detach().clone()
-
-    def of_logits(logits: Tensor) -> Tensor:
-        return loss(torch.log_softmax(logits, -1))
-
-    for _ in range(steps):
-        slope = torch.func.grad(of_logits)(logits)
-        bend = torch.func.hessian(of_logits)(logits)
-        move = -torch.linalg.pinv(bend, rtol=1e-9, hermitian=True) @ slope
-        move = move * min(1.0, longest / max(float(move.abs().max()), 1e-300))
-        logits = logits + move
-        if float(move.abs().max()) < tolerance:
-            break
-    return torch.log_softmax(logits, -1)
+    """The policy of least loss by Newton's method on its logits; responses that the loss ignores keep theirs."""
+    return torch.log_softmax(newton(lambda logits: loss(torch.log_softmax(logits, -1)), start, steps), -1)
 
 
 @dataclass(frozen=True, kw_only=True)
