@@ -27,6 +27,7 @@ COMMANDS = {
     "chat": ("lm_sample", "talk to a model in the terminal"),
     "judge": ("lm_judge", "score completions"),
     "compare": ("lm_judge", "win rate of one file of completions over another, with its interval"),
+    "prompts": ("lm_prompts", "write questions with checkable answers, to try things on"),
     "reward": ("lm_reward", "train a reward model or a pairwise preference model on pairs"),
 }
 """Commands that are not methods: the module of this package that runs them, and what they do."""

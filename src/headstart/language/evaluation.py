@@ -16,23 +16,23 @@ from headstart.language.transformers_sampler import TransformersSampler
 
 
 class Evaluation:
-    """Judges one completion to each held-out prompt, drawn at temperature 1.
+    """Judges one completion to each held-out prompt.
 
     Args:
         prompts: rows with a ``prompt`` and whatever the judge reads.
         judge: scores completions; without one, lengths and the KL alone are told.
-        max_tokens: longest completion.
+        sampling: how completions are drawn.
         seed: of the samples: the same noise at every evaluation.
     """
 
-    def __init__(self, prompts: Sequence[Mapping[str, Any]], judge: Any, max_tokens: int, seed: int):
-        self.prompts, self.judge, self.max_tokens, self.seed = prompts, judge, max_tokens, seed
+    def __init__(self, prompts: Sequence[Mapping[str, Any]], judge: Any, sampling: Sampling, seed: int):
+        self.prompts, self.judge, self.sampling, self.seed = prompts, judge, sampling, seed
 
     def __call__(self, learner: Learner) -> dict[str, float]:
         """Mean reward, tokens, characters, distinct share, share cut short, and KL to the reference if there is one."""
         ids = [learner.encoder.encode_prompt(row["prompt"]) for row in self.prompts]
         sampler = TransformersSampler(learner.model, learner.encoder)
-        drawn = [group[0] for group in sampler.sample(ids, 1, Sampling(max_tokens=self.max_tokens), self.seed)]
+        drawn = [group[0] for group in sampler.sample(ids, 1, self.sampling, self.seed)]
         texts = [sample.text for sample in drawn]
         told = {
             "tokens": float(np.mean([len(sample.ids) for sample in drawn])),

@@ -45,6 +45,8 @@ class Online:
     """Sample among the likeliest tokens that make up this probability."""
     max_tokens: int = 128
     """Longest completion, in tokens."""
+    stop: tuple[str, ...] = ()
+    """Strings that end a completion; in bash a newline is written $'\\n'."""
     pairing: Pairing = "best_worst"
     """What is made of a prompt's completions: a pair (best_worst, best_random, best_second, first_two, knockout), every
     pair (all_pairs), pairs of those kept by rejection sampling (rejection), the best alone (best), or one row each with
@@ -198,7 +200,7 @@ class Collected:
         shares = np.array_split(np.arange(plan.completions), len(plan.temperatures))
         drawn: list[list[tuple[str, Sample]]] = [[] for _ in prompts]
         for part, (temperature, share) in enumerate(zip(plan.temperatures, shares, strict=True)):
-            sampling = Sampling(temperature, plan.top_k, plan.top_p, plan.max_tokens)
+            sampling = Sampling(temperature, plan.top_k, plan.top_p, plan.max_tokens, plan.stop)
             for number in range(len(share)) if plan.reset_fraction else [None]:
                 seed = _seed(self.seed, iteration, first, part, number or 0)
                 count, forced = (len(share), None) if number is None else (1, self._prefixes(prompts, learner, seed))
@@ -209,7 +211,7 @@ class Collected:
             with learner.reference() as model:
                 other = TransformersSampler(model, learner.encoder)
                 seed = _seed(self.seed, iteration, first, len(plan.temperatures), 0)
-                sampling = Sampling(1.0, plan.top_k, plan.top_p, plan.max_tokens)
+                sampling = Sampling(1.0, plan.top_k, plan.top_p, plan.max_tokens, plan.stop)
                 for group, held, samples in zip(groups, drawn, other.sample(ids, extra, sampling, seed), strict=True):
                     if plan.calibrate:
                         calibration = samples.pop()

@@ -24,6 +24,7 @@ from headstart.language.method import LanguageMethod
 from headstart.language.online import Collected, Online, SelfJudge
 from headstart.language.recorded import Recorded
 from headstart.language.registry import make_method
+from headstart.language.sampler import Sampling
 from headstart.language.settings import Training
 from headstart.language.trainer import Trainer
 from headstart.runs.folder import RunFolder, SeedFolder
@@ -138,7 +139,11 @@ def train(
             assert judged_by is not None
             source = Collected(asked, judged_by, plan, seed)
         learner = Learner(trained, tokenizer, method, training, source.iterations * source.steps, _compares(source))
-        evaluation = None if held is None else Evaluation(held, judged_by, plan.max_tokens, seed)
+        evaluation = (
+            None
+            if held is None
+            else Evaluation(held, judged_by, Sampling(max_tokens=plan.max_tokens, stop=plan.stop), seed)
+        )
         _train_seed(run.seed(seed), learner, source, seed, evaluation, show_progress)
         trained = learner.model
     return LanguageRun(run, trained, tokenizer)

@@ -99,7 +99,7 @@ class Start:
         if isinstance(source, Collected):
             source.sampler = TransformersSampler(learner.model, learner.encoder, AT_ONCE)
         evaluations: list[dict[str, float]] = []
-        evaluation = Evaluation(held_out, judge, LONGEST, self.seed)
+        evaluation = Evaluation(held_out, judge, Sampling(max_tokens=LONGEST), self.seed)
 
         def evaluate(learner: Learner) -> dict[str, float]:
             evaluations.append(evaluation(learner))
