@@ -23,12 +23,13 @@
     return traces;
   }
 
-  // An estimate with its interval, one row.
+  // An estimate with its interval, where it has one, in one row.
   const estimate = (line, names) => [{
     x: line.x, y: line.y, mode: "markers", marker: { color: color(line.color), size: 10 },
-    error_x: { type: "data", symmetric: false, array: [line.high[0] - line.x[0]], arrayminus: [line.x[0] - line.low[0]],
+    error_x: line.low === null ? {} : {
+      type: "data", symmetric: false, array: [line.high[0] - line.x[0]], arrayminus: [line.x[0] - line.low[0]],
       color: color(line.color), thickness: 3, width: 0 },
-    hovertemplate: `${short(line.x[0])} [${short(line.low[0])}, ${short(line.high[0])}]<extra>${names[line.y[0]]}</extra>`,
+    hovertemplate: `${short(line.x[0])}${line.low === null ? "" : ` [${short(line.low[0])}, ${short(line.high[0])}]`}<extra>${names[line.y[0]]}</extra>`,
     meta: { part: "estimate" },
   }];
 

@@ -57,8 +57,9 @@ class Panel:
         """A line; or a dot, whose interval is the line before it."""
         line = {"x": _plain(x), "y": _plain(y), "arm": label, "color": COLORS.index(color), "low": None, "high": None}
         if style == "o":
-            interval = self.lines.pop()
-            line |= {"low": interval["x"][:1], "high": interval["x"][1:]}
+            low, high = self.lines.pop()["x"]
+            if low is not None:  # a single run has no interval
+                line |= {"low": [low], "high": [high]}
         self.lines.append(line)
 
     def fill_between(self, x: ArrayLike, low: ArrayLike, high: ArrayLike, **style: Any) -> None:
@@ -157,5 +158,5 @@ def _table(comparison: Comparison, middle: Panel) -> str:
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def _plain(values: ArrayLike) -> list[float]:
-    return [float(f"{value:.6g}") for value in np.asarray(values, float).tolist()]
+def _plain(values: ArrayLike) -> list[float | None]:
+    return [float(f"{value:.6g}") if np.isfinite(value) else None for value in np.asarray(values, float).tolist()]
