@@ -156,7 +156,7 @@ class VerifyOptions:
 
 @dataclass
 class ImportOptions:
-    """Bring in runs of Stable-Baselines3 (monitor files), CleanRL (TensorBoard) or Weights & Biases (CSV)."""
+    """Bring in runs of Stable-Baselines3 (monitor files), CleanRL (TensorBoard) or Weights & Biases (offline, CSV)."""
 
     path: Path
     """A file, or a folder that is searched."""
@@ -219,6 +219,9 @@ def _import(arguments: list[str]) -> int:
 
     found = read_foreign(options.path, options.name, options.world)
     made = add_foreign(found, options.to)
+    for run in found:
+        if run.problem:
+            print(f"warning: {run.problem}", file=sys.stderr)
     for path in made:
         print(path)
     print(f"{len(made)} run{'s' * (len(made) != 1)} brought in, {len(found) - len(made)} there already")

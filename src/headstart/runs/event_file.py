@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headstart.core.errors import DataError
+from headstart.runs.protocol_buffers import fields
 
 
 class Scalar(NamedTuple):
@@ -49,7 +50,7 @@ def read_scalars(path: Path | str) -> Iterator[Scalar]:
 
 def _scalars(event: bytes) -> Iterator[Scalar]:
     step, wall_time, summaries = 0, 0.0, []
-    for field, value in _fields(event):
+    for field, value in fields(event):
         if field == 1 and isinstance(value, bytes):
             (wall_time,) = struct.unpack("<d", value)
         elif field == 2 and isinstance(value, int):
@@ -57,7 +58,7 @@ def _scalars(event: bytes) -> Iterator[Scalar]:
         elif field == 5 and isinstance(value, bytes):
             summaries.append(value)
     for summary in summaries:
-        for field, part in _fields(summary):
+        for field, part in fields(summary):
             if field == 1 and isinstance(part, bytes):
                 tag, number = _value(part)
                 if number is not None:
@@ -66,7 +67,7 @@ def _scalars(event: bytes) -> Iterator[Scalar]:
 
 def _value(message: bytes) -> tuple[str, float | None]:
     tag, number = "", None
-    for field, value in _fields(message):
+    for field, value in fields(message):
         if field == 1 and isinstance(value, bytes):
             tag = value.decode()
         elif field == 2 and isinstance(value, bytes):
@@ -78,7 +79,7 @@ def _value(message: bytes) -> tuple[str, float | None]:
 
 def _tensor(message: bytes) -> float | None:
     kind, content, numbers = 0, b"", b""
-    for field, value in _fields(message):
+    for field, value in fields(message):
         if field == 1 and isinstance(value, int):
             kind = value
         elif field == 4 and isinstance(value, bytes):
@@ -90,38 +91,3 @@ def _tensor(message: bytes) -> float | None:
     if kind == 2 and len(content) == 8:
         return struct.unpack("<d", content)[0]
     return None  # text, images, histograms
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Number and content of each field of a protocol-buffer message; fixed-size numbers as their bytes."""
-    place = 0
-    while place < len(message):
-        key, place = _varint(message, place)
-        kind = key & 7
-        if kind == 0:
-            value, place = _varint(message, place)
-            yield key >> 3, value
-            continue
-        if kind == 2:
-            length, place = _varint(message, place)
-        elif kind in (1, 5):
-            length = 8 if kind == 1 else 4
-        else:
-            raise ValueError(f"unknown wire type {kind}")
-        if place + length > len(message):
-            raise ValueError("a field goes beyond its message")
-        yield key >> 3, message[place : place + length]
-        place += length
-
-
-def _varint(message: bytes, place: int) -> tuple[int, int]:
-    value, shift = 0, 0
-    while True:
-        byte = message[place]
-        value |= (byte & 0x7F) << shift
-        place += 1
-        if not byte & 0x80:
-            return value - (1 << 64) if value >= 1 << 63 else value, place
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number is too long")

@@ -1,8 +1,8 @@
 """Runs of other libraries, brought into the form of our own, so that everything here lists, filters and plots them.
 
 What is read: monitor files of Stable-Baselines3 (``*.monitor.csv``); TensorBoard event files, those of CleanRL among
-them, whose folders are named ``world__name__seed__time``; and tables that Weights & Biases exports (CSV with a column
-``Step`` and columns ``run - metric``).
+them, whose folders are named ``world__name__seed__time``; runs that Weights & Biases recorded offline
+(``offline-run-*/run-*.wandb``), and tables that it exports (CSV with a column ``Step`` and columns ``run - metric``).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +22,14 @@ import polars as pl
 from headstart.core.errors import DataError, UsageError
 from headstart.runs.event_file import read_scalars
 from headstart.runs.folder import RunFolder
+from headstart.runs.index import tag
 from headstart.runs.metrics import SCHEMA
+from headstart.runs.wandb_file import read_wandb
 
 RETURNS = ("charts/episodic_return", "rollout/ep_rew_mean", "eval/mean_reward")
 """Names that other libraries have for the return of an episode."""
+NAME, WORLD = ("exp_name", "algo", "algorithm"), ("env_id", "env", "env_name", "environment", "task")
+"""Where configurations usually say what was run, and where."""
 CLEANRL = re.compile(r"^(?P<world>.+?)__(?P<name>.+?)__(?P<seed>\d+)__(?P<time>\d+)$")
 
 
@@ -40,6 +45,8 @@ class ForeignRun:
         seed: its seed.
         metrics: in the columns of our metrics; ``episode/return`` is there under that name too.
         config: what else is known.
+        tags: its tags.
+        problem: what is wrong with its record; "" where nothing is.
     """
 
     source: Path
@@ -49,6 +56,8 @@ class ForeignRun:
     seed: int
     metrics: pl.DataFrame
     config: Mapping[str, Any]
+    tags: Sequence[str] = ()
+    problem: str = ""
 
 
 def read_foreign(path: Path | str, name: str | None = None, world: str | None = None) -> list[ForeignRun]:
@@ -64,7 +73,8 @@ def read_foreign(path: Path | str, name: str | None = None, world: str | None = 
         DataError: a file is damaged.
     """
     path = Path(path)
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    found = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    files = list({file.resolve(): file for file in found}.values())  # W&B links to its latest run
     runs: list[ForeignRun] = []
     events: dict[Path, list[Path]] = {}
     for file in files:
@@ -74,18 +84,23 @@ def read_foreign(path: Path | str, name: str | None = None, world: str | None = 
             events.setdefault(file.parent, []).append(file)
         elif file.suffix == ".csv" and _is_wandb(file):
             runs += _wandb(file)
+        elif file.suffix == ".wandb":
+            runs.append(_wandb_offline(file))
     runs += [_tensorboard(folder, parts) for folder, parts in events.items()]
     if not runs:
         raise UsageError(
             f"{path} holds nothing that is known: monitor.csv files of Stable-Baselines3, TensorBoard event files, or "
-            "tables exported by Weights & Biases"
+            "offline runs and exported tables of Weights & Biases"
         )
     given = {key: value for key, value in (("name", name), ("world", world)) if value is not None}
     return [ForeignRun(**{**vars(run), **given}) for run in runs]
 
 
 def add_foreign(runs: Iterable[ForeignRun], folder: Path | str) -> list[Path]:
-    """Record foreign runs in a folder of runs; returns the folders made. A run that is there already is left alone."""
+    """Record foreign runs in a folder of runs; returns the folders made. A run that is there already is left alone.
+
+    One whose record has a problem counts as stopped, and its notes say why.
+    """
     made = []
     for run in runs:
         words = (run.library, run.name, run.world, str(run.seed), run.source.stem)
@@ -103,6 +118,11 @@ def add_foreign(runs: Iterable[ForeignRun], folder: Path | str) -> list[Path]:
         with RunFolder.create(place, config, [run.seed]).seed(run.seed).record() as recorder:
             for row in run.metrics.iter_rows(named=True):
                 recorder.log(row["updates"], row["environment_steps"], row["phase"], {row["name"]: row["value"]})
+            if run.problem:
+                recorder.note([run.problem])
+                recorder.stop()
+        if run.tags:
+            tag(place, run.tags)
         made.append(place)
     return made
 
@@ -181,6 +201,45 @@ def _wandb(file: Path) -> list[ForeignRun]:
         table = _table(names, values, steps, [0.0] * len(values))
         runs.append(ForeignRun(file.with_name(f"{run}.csv"), "wandb", name, world, seed, table, {"table": str(file)}))
     return runs
+
+
+def _wandb_offline(file: Path) -> ForeignRun:
+    run = read_wandb(file)
+    rows = [(name, value, logged) for logged in run.history for name, value in logged.values.items()]
+    steps = [logged.values.get("global_step", math.nan) for _, _, logged in rows]
+    table = _table(
+        [name for name, _, _ in rows],
+        [value for _, value, _ in rows],
+        [int(own) if math.isfinite(own) else logged.step for own, (_, _, logged) in zip(steps, rows, strict=True)],
+        [logged.seconds for _, _, logged in rows],
+    )
+    name, world = (next((run.config[key] for key in keys if key in run.config), None) for keys in (NAME, WORLD))
+    seed = run.config.get("seed")
+    named = CLEANRL.match(run.name)
+    if named is not None:
+        name, world, seed = named["name"], named["world"], int(named["seed"])
+    facts = {"id": run.id, "project": run.project, "exit_code": run.exit_code, "truncated": run.truncated}
+    problem = f"{file} ends in the middle of a record; what is whole was read" if run.truncated else ""
+    return ForeignRun(
+        file,
+        "wandb",
+        str(name or run.name or run.id),
+        str(world or "unknown"),
+        seed if isinstance(seed, int) else _seed_in(file),
+        table,
+        _finite(run.config) | {"wandb": facts},
+        run.tags,
+        problem,
+    )
+
+
+def _finite(value: Any) -> Any:
+    """Numbers that JSON has no form for, as text."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _seed_in(path: Path) -> int:
