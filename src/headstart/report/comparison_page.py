@@ -150,7 +150,9 @@ def _table(comparison: Comparison, middle: Panel) -> str:
             f"({row[f'{world} seeds']} seed{'s' * (row[f'{world} seeds'] != 1)})</span></td>"
             for world in comparison.worlds
         )
-        overall = f"{line['x'][0]:,.4g} [{line['low'][0]:,.4g}, {line['high'][0]:,.4g}]"
+        overall = f"{line['x'][0]:,.4g}"
+        if line["low"] is not None:
+            overall += f" [{line['low'][0]:,.4g}, {line['high'][0]:,.4g}]"
         rows.append(
             f"<tr><th>{swatch(index)}{escape(str(row['arm']))}</th>{cells}"
             f'<td class="number" data-label="all worlds: IQM"><span>{overall}</span></td></tr>'
