@@ -1,11 +1,13 @@
 """Rows of every kind are judged, what was answered is kept, and two systems are compared by prompt."""
 
+import numpy as np
 import pytest
 
 from headstart.core.errors import DataError, UsageError
 from headstart.judges.comparing import compare_rows
 from headstart.judges.judge import JudgeError
 from headstart.judges.judging import Judging, judge_rows, reasons_in_words
+from headstart.judges.pointwise import Pointwise
 
 QUIET = Judging(batch_size=3, attempts=2, show_progress=False)
 
@@ -96,3 +98,13 @@ def test_comparisons_that_fail() -> None:
         compare_rows(Long(), completions("bad"), completions("b"), judging=QUIET)
     with pytest.raises(DataError, match="none is in both"):
         compare_rows(Long(), completions("a"), [{"prompt": "other", "completion": "b"}])
+
+
+def test_a_judge_that_compares_scores_against_a_baseline() -> None:
+    class Leaning:
+        def prefer(self, prompts, first, second, columns=None):
+            return [0.9 if one == "good" else 0.3 for one in first]
+
+    scores = Pointwise(Leaning()).score(["p"] * 2, ["good", "bad"], {"baseline": ["plain", "plain"]})
+    assert scores == pytest.approx([np.log(0.8 / 0.2), 0.0]), "averaged over both orders"
+    assert Pointwise(Longer()).score(["p"], ["aa"], {"baseline": ["a"]}) == pytest.approx([13.8], abs=0.1)
