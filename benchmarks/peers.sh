@@ -29,15 +29,16 @@ install() {
     echo "$*" >"$environment/.installed"
 }
 
-for peer in "${@:-d3rlpy sb3 sbx mabwiser}"; do
+for peer in "${@:-d3rlpy sb3 sbx mabwiser trl}"; do
     for name in $peer; do
         case $name in
         d3rlpy) install d3rlpy "$torch" "d3rlpy==2.8.1" ;;
         sb3) install sb3 "$torch" "stable-baselines3==2.9.2 gymnasium[mujoco]==1.4.0 mujoco==3.17.0" ;;
         sbx) install sbx "$torch" "sbx-rl==0.28.0 gymnasium[mujoco]==1.4.0 mujoco==3.17.0" ;;
         mabwiser) install mabwiser "mabwiser==2.7.4" ;;
+        trl) install trl "$torch" "trl==1.16.0 peft==0.21.2 datasets==5.2.0 transformers==5.23.0" ;;
         *)
-            echo "peers.sh: unknown peer '$name': expected d3rlpy, sb3, sbx or mabwiser" >&2
+            echo "peers.sh: unknown peer '$name': expected d3rlpy, sb3, sbx, mabwiser or trl" >&2
             exit 2
             ;;
         esac

@@ -139,7 +139,9 @@ def dpo_case(loss_type: str, settings: dict[str, float]) -> dict[str, Any]:
     }
     loss = DPOTrainer._compute_loss(stand_in, lambda **_: output(policy), inputs, False)
     (gradient,) = torch.autograd.grad(loss, policy)
-    return listed(settings=settings, policy=policy, mask=mask, reference=reference, loss=float(loss.detach()), gradient=gradient)
+    return listed(
+        settings=settings, policy=policy, mask=mask, reference=reference, loss=float(loss.detach()), gradient=gradient
+    )
 
 
 def cpo_case(loss_type: str, settings: dict[str, float]) -> dict[str, Any]:

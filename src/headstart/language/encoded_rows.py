@@ -11,8 +11,8 @@ from torch import Tensor
 
 from headstart.core.encoding import Encoded, Encoder, collate
 from headstart.core.errors import DataError
-from headstart.language.log_probabilities import score
-from headstart.language.method import LanguageMethod, LossBatch, Scored
+from headstart.language.log_probabilities import score, score_sides
+from headstart.language.method import LanguageMethod, LossBatch
 
 SIDES = {"pair": ("chosen", "rejected"), "completion": ("completion",), "label": ("completion",)}
 """Columns that hold completions, by kind of row."""
@@ -39,6 +39,8 @@ class EncodedRow:
 def encode_rows(rows: Sequence[Mapping[str, Any]], method: LanguageMethod, encoder: Encoder) -> list[EncodedRow]:
     """Rows of the method's kind as ids; ``<side>_ids`` columns, where there are any, are taken as they are.
 
+    A column ``priority`` says how often a row is drawn; see ``headstart.language.trainer.BatchOrder``.
+
     Raises:
         DataError: a column that the method's loss reads is missing from a row.
     """
@@ -58,24 +60,21 @@ def encode_rows(rows: Sequence[Mapping[str, Any]], method: LanguageMethod, encod
                 raise DataError(f"row {row.get('row_id', index)} has no {name}, which {method.name} learns from")
             value = row[name]
             numbers[name] = [float(part) for part in value] if isinstance(value, list | tuple) else float(value)
+        if row.get("priority") is not None:
+            numbers["priority"] = float(row["priority"])
         encoded.append(EncodedRow(sides, numbers))
     return encoded
 
 
 def loss_batch(model: Any, method: LanguageMethod, rows: Sequence[EncodedRow], padding: int, device: Any) -> LossBatch:
     """Log-probabilities of some rows under a model, in one forward pass, with the reference's beside them."""
-    names = tuple(rows[0].sides)
-    everything = [row.sides[side] for side in names for row in rows]
-    scored = score(model, collate(everything, padding).to(device))
-    sides = {}
-    for number, side in enumerate(names):
-        part = slice(number * len(rows), (number + 1) * len(rows))
-        policy, mask = scored.policy[part], scored.mask[part]
-        reference = None
-        if method.reference != "none":
-            reference = _padded([row.reference[side] for row in rows], policy.shape[1], device)
-        sides[side] = Scored(policy, mask, reference)
-    return LossBatch(sides, _fields(rows, scored.policy.shape[1], device))
+    scored = score_sides(model, {side: [row.sides[side] for row in rows] for side in rows[0].sides}, padding)
+    if method.reference != "none":
+        for side, found in scored.items():
+            reference = _padded([row.reference[side] for row in rows], found.policy.shape[1], device)
+            scored[side] = replace(found, reference=reference)
+    longest = max(found.policy.shape[1] for found in scored.values())
+    return LossBatch(scored, _fields(rows, longest, device))
 
 
 @torch.no_grad()

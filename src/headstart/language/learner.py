@@ -64,7 +64,7 @@ class Learner:
             self._reference = copy.deepcopy(self.model).requires_grad_(False)
         weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         peak = training.learning_rate or method.learning_rate * (10.0 if self._adapted else 1.0)
-        self.optimizer = torch.optim.AdamW(weights, lr=peak, weight_decay=training.weight_decay, foreach=True)
+        self.optimizer = torch.optim.AdamW(weights, lr=peak, weight_decay=training.weight_decay, fused=True)
         self.peak_rate = peak
         self.steps = 0
 
