@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test evidence bench clean
+.PHONY: help setup setup-language quickstart test evidence bench clean
 
 export PYTHON
 BIN := .venv/bin
@@ -17,20 +17,23 @@ help: ## list these commands
 setup: ## create .venv and install the pinned requirements, if that is still to be done
 	@scripts/setup.sh
 
+setup-language: setup
+	@scripts/setup.sh language
+
 quickstart: setup ## learn from a small dataset, then from the world, and write a report (5 minutes)
 	@$(BIN)/headstart quickstart
 
-test: setup ## style, types and tests
+test: setup-language ## style, types and tests
 	@scripts/install_browser.sh
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/pyright
 	@$(ONE_THREAD) $(BIN)/pytest -n 2
 
-evidence: setup ## rerun every paper's experiment and write evidence/
+evidence: setup-language ## rerun every paper's experiment and write evidence/
 	@$(BIN)/headstart papers prove --all
 
-bench: setup ## install the peers and rerun the comparisons of benchmarks/
+bench: setup-language ## install the peers and rerun the comparisons of benchmarks/
 	@benchmarks/peers.sh
 	@$(BIN)/python -m benchmarks
 

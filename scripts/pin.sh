@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Write requirements.txt: the exact versions that `make` installs, resolved in a clean environment from the ranges in
-# pyproject.toml. Run it to take newer versions, then run the tests before committing the result.
+# Write requirements.txt and requirements-language.txt: the exact versions that `make` installs, resolved in a clean
+# environment from the ranges in pyproject.toml. Run it to take newer versions, then run the tests before committing the result.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,3 +20,10 @@ pinned=$(pip freeze --exclude headstart)
     echo "$pinned"
 } >requirements.txt
 echo "requirements.txt: $(wc -l <<<"$pinned") packages"
+
+pip install --quiet ".[language]"
+{
+    echo "# What \`make test\` installs besides requirements.txt: the language wing's. Written by scripts/pin.sh; do not edit."
+    pip freeze --exclude headstart | sed 's/+cpu$//' | grep -vxF "$pinned" | grep -v '^nvidia\|^cuda\|^triton'
+} >requirements-language.txt
+echo "requirements-language.txt: $(grep -c == requirements-language.txt) packages"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Make .venv hold exactly the pinned requirements, and this package, editable. Does nothing when it already does.
+# With the argument `language`, also what the language wing needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -75,6 +76,12 @@ if ! installed requirements-data.txt; then
     install --no-deps -r requirements-data.txt
     sed -i.old '/^requirements-data.txt /d' "$stamp"
     echo "requirements-data.txt $(digest requirements-data.txt)" >>"$stamp"
+fi
+if [[ ${1:-} == language ]] && ! installed requirements-language.txt; then
+    echo "setup: installing the $(grep -c == requirements-language.txt) pinned packages of the language wing"
+    install -r requirements-language.txt -c requirements.txt
+    sed -i.old '/^requirements-language.txt /d' "$stamp"
+    echo "requirements-language.txt $(digest requirements-language.txt)" >>"$stamp"
 fi
 if ! installed pyproject.toml; then
     install --no-deps --editable .

@@ -113,6 +113,14 @@ def test_pinned_versions_lie_in_the_declared_ranges() -> None:
     assert [name for name in pins if name.startswith(("nvidia", "cuda", "torch"))] == []
 
 
+def test_pinned_versions_of_the_language_wing_lie_in_the_declared_ranges() -> None:
+    lines = [line for name in ("requirements.txt", "requirements-language.txt") for line in (ROOT / name).open()]
+    pins = dict(line.strip().split("==") for line in lines if "==" in line)
+    direct = list(map(Requirement, PROJECT["optional-dependencies"]["language"]))
+    assert {requirement.name for requirement in direct} <= pins.keys()
+    assert [str(requirement) for requirement in direct if pins[requirement.name] not in requirement.specifier] == []
+
+
 def shell_commands(page: Path) -> list[list[str]]:
     """The `headstart …` lines of a page's code blocks, split at spaces; continued lines are joined."""
     blocks = re.findall(r"^```[^\n]*\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
