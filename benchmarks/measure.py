@@ -72,7 +72,8 @@ def compare(sides: Sequence[Side], repetitions: int, threads: Sequence[str] = ("
 
     Returns:
         for each side: its task and, for each setting of threads, the rate of every repetition (the median over the
-        repetition's windows) and the largest memory; and for each setting the load average before each repetition.
+        repetition's windows), the largest memory, and what the worker measured besides; and the load average before
+        each repetition.
     """
     outcome: dict[str, Any] = {
         side.name: asdict(side)
@@ -91,6 +92,8 @@ def compare(sides: Sequence[Side], repetitions: int, threads: Sequence[str] = ("
             kept["peak_memory_mib"] = max(kept.get("peak_memory_mib", 0), report["peak_memory_mib"])
             kept["seconds_before"] = report["seconds_before"]
             kept["versions"] = report["versions"]
+            for measure, value in report.get("measures", {}).items():
+                kept.setdefault("measures", {}).setdefault(measure, []).append(value)
             print(f"  {side.name:34} {setting:8} {kept['rates'][setting][-1]:9.1f}/s", flush=True)
     return {"sides": list(outcome.values()), "load_average": loads}
 

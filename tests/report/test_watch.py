@@ -212,6 +212,19 @@ def test_a_damaged_part_is_named_and_the_others_are_shown(server, store):
     assert run["state"] == "damaged"
 
 
+def test_a_running_run_whose_status_was_tampered_with_is_listed(server, store):
+    run = RunFolder.create(store / "strange", {"method": "sac", "world": "w"}, [0, 1], accelerators=[])
+    with run.seed(0).record(), run.seed(1).record():
+        assert told(server, "/runs?state=running")["runs"][0]["problem"] is None
+        (store / "strange" / "seed-0" / "status.json").write_text("{")
+        (strange,) = told(server, "/runs?search=strange")["runs"]
+        assert strange["state"] == "damaged"
+        facts = {"state": "running", "updates": "many", "host": "elsewhere", "heartbeat": 1e12}
+        (store / "strange" / "seed-0" / "status.json").write_text(json.dumps(facts))
+        (strange,) = told(server, "/runs?search=strange")["runs"]
+        assert strange["problem"]
+
+
 def test_thinning_keeps_extremes_ends_and_order(tmp_path):
     generator = np.random.default_rng(0)
     values = generator.normal(size=5000)

@@ -241,7 +241,7 @@
   // -- curves -----------------------------------------------------------------------------------------------------
 
   function draw(runs) {
-    const drawn = runs.filter((run) => run.curves.length);
+    const drawn = runs.filter((run) => run.curves.length && run.metric === runs[0].metric);
     at("drawing").hidden = !drawn.length;
     if (!drawn.length || !window.Plotly) return;
     // Learning offline moves along updates alone, and would be a wall at no environment steps.

@@ -59,6 +59,7 @@ class Watch:
         self._metrics, self._metrics_lock = LiveMetrics(STRETCHES), threading.Lock()
         self._table, self._places = pl.DataFrame(), dict[str, str]()
         self._table_lock, self._read_at, self._cost = threading.Lock(), -math.inf, 0.0
+        self._searched = (pl.DataFrame(), "", pl.DataFrame())
         self._told: dict[str, float] = {}
 
     def runs(self, search: str = "", state: str = "", first: int = 0, count: int = 100) -> dict[str, Any]:
@@ -73,7 +74,7 @@ class Watch:
         Raises:
             UsageError: a condition cannot work.
         """
-        table = _search(self._all(), search)
+        table = self._found(search)
         states = dict(table["state"].value_counts().iter_rows())
         chosen = table.filter(pl.col("state") == state) if state else table
         ordered = chosen.sort(pl.col("state") != "running", -pl.col("created"), nulls_last=True, maintain_order=True)
@@ -107,7 +108,7 @@ class Watch:
             "path": str(run.path),
             "name": _name(run),
             "created": run.created,
-            "state": "damaged" if "damaged" in states else overall_state(states),
+            "state": _overall(states),
             "seeds": seeds,
             "problems": problems,
             "progress": _progress(run.config, seeds, read),
@@ -159,17 +160,28 @@ class Watch:
 
     def _all(self) -> pl.DataFrame:
         """The index, read again at most a tenth of the time; meanwhile callers get what there was."""
-        stale = time.monotonic() - self._read_at > max(1.0, 10 * self._cost)
-        if stale and self._table_lock.acquire(blocking=not self._table.width):
+        if self._is_stale() and self._table_lock.acquire(blocking=not self._table.width):
             try:
-                begun = time.monotonic()
-                table = _index(self.folders)
-                self._places = {_identity(path): path for path in table["path"]}
-                self._table, self._read_at = table, time.monotonic()
-                self._cost = self._read_at - begun
+                if self._is_stale():  # still, after waiting for another thread
+                    begun = time.monotonic()
+                    table = _index(self.folders)
+                    self._places = {_identity(path): path for path in table["path"]}
+                    self._table, self._read_at = table, time.monotonic()
+                    self._cost = self._read_at - begun
             finally:
                 self._table_lock.release()
         return self._table
+
+    def _is_stale(self) -> bool:
+        return time.monotonic() - self._read_at > max(1.0, 10 * self._cost)
+
+    def _found(self, search: str) -> pl.DataFrame:
+        """What is searched for; looked for again only once the index has been read again."""
+        table, (known_table, known_search, found) = self._all(), self._searched
+        if known_table is not table or known_search != search:
+            found = _search(table, search)
+            self._searched = (table, search, found)
+        return found
 
     def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         shown = {name: row[name] for name in SHOWN} | {"id": _identity(row["path"]), "place": self._place(row["path"])}
@@ -179,10 +191,10 @@ class Watch:
                 run = RunFolder.open(row["path"])
                 statuses = [_status(folder)[0] for folder in run.seed_folders()]
                 seeds = [_counters(status) for status in statuses]
-                shown |= {"progress": _progress(run.config, seeds), "state": overall_state(s["state"] for s in seeds)}
+                shown |= {"progress": _progress(run.config, seeds), "state": _overall([s["state"] for s in seeds])}
                 shown |= {name: min(seed[name] for seed in seeds) for name in ("updates", "environment_steps")}
                 shown |= {name: _mean(status.last.get(f"evaluation/{name}") for status in statuses) for name in LAST}
-            except HeadstartError as error:
+            except Exception as error:  # one run that was tampered with must not hide the others
                 shown |= {"problem": str(error)}
         return shown
 
@@ -244,6 +256,10 @@ def _status(folder: SeedFolder) -> tuple[Status, str | None]:
         return folder.status(), None
     except HeadstartError as error:
         return Status("damaged"), str(error)
+
+
+def _overall(states: Sequence[str]) -> str:
+    return "damaged" if "damaged" in states else overall_state(states)
 
 
 def _counters(status: Status) -> dict[str, Any]:
