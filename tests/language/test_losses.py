@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
-from headstart.core.encoding import Encoded
-from headstart.core.errors import UsageError
+from headstart.core.encoding import Encoded, Encoder
+from headstart.core.errors import DataError, UsageError
+from headstart.language.encoded_rows import encode_rows
 from headstart.language.inpo import INPO
 from headstart.language.kto import KTO
 from headstart.language.method import LanguageMethod, LossBatch, Scored
@@ -357,3 +362,19 @@ def test_capped_ratio_does_not_overflow() -> None:
     found = capped_ratio(torch.tensor([-1e4, 0.0, 1e4]), 0.9)
     torch.testing.assert_close(found, torch.tensor([0.1, 1.0, 1.9]))
     assert float(capped_ratio(torch.tensor(-1e4), 1.0)) == pytest.approx(math.exp(-1e4))
+
+
+def test_optional_columns_are_read_where_rows_have_them() -> None:
+    encoder = Encoder(wave_tokenizer())
+    rows = [{"prompt": "w3 w4", "chosen": "w5", "rejected": "w6", "preference_prob": 0.75}]
+    assert encode_rows(rows, INPO(), encoder)[0].fields == {"preference_prob": 0.75}
+    assert encode_rows([rows[0] | {"preference_prob": None}], INPO(), encoder)[0].fields == {}
+    with pytest.raises(DataError, match="row 1 has no preference_prob"):
+        encode_rows([rows[0], rows[0] | {"preference_prob": None}], INPO(), encoder)
+
+
+def wave_tokenizer() -> PreTrainedTokenizerFast:
+    words = {"<pad>": 0, "</s>": 1} | {f"w{i}": i for i in range(2, 23)}
+    inner = Tokenizer(WordLevel(words, unk_token="<pad>"))
+    inner.pre_tokenizer = WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<pad>", eos_token="</s>")

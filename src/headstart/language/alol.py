@@ -43,6 +43,7 @@ class ALoL(LanguageMethod):
     rows = "completion"
     reference = "token"
     fields = ("advantage",)
+    learning_rate = 2e-5
 
     variant: Literal["alol", "ref_free", "seq", "kl"] = "alol"
     ratio_clip: float | None = None
@@ -111,6 +112,7 @@ class RGOLD(LanguageMethod):
     rows = "completion"
     reference = "none"
     fields = ("reward",)
+    learning_rate = 2e-5
 
     floor: float = 0.1
 

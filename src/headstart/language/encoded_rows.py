@@ -44,6 +44,7 @@ def encode_rows(rows: Sequence[Mapping[str, Any]], method: LanguageMethod, encod
     Raises:
         DataError: a column that the method's loss reads is missing from a row.
     """
+    told = [name for name in method.optional_fields if any(row.get(name) is not None for row in rows)]
     encoded = []
     for index, row in enumerate(rows):
         sides = {}
@@ -55,7 +56,7 @@ def encode_rows(rows: Sequence[Mapping[str, Any]], method: LanguageMethod, encod
                 cut = bool(row.get(f"{side}_truncated") or False)
                 sides[side] = encoder.encode(row["prompt"], "", row[f"{side}_ids"], cut)
         numbers = {}
-        for name in method.fields:
+        for name in (*method.fields, *told):
             if row.get(name) is None:
                 raise DataError(f"row {row.get('row_id', index)} has no {name}, which {method.name} learns from")
             value = row[name]

@@ -50,6 +50,7 @@ class HyPO(LanguageMethod):
     """
 
     name = "hypo"
+    learning_rate = 3e-6
 
     beta: float = 0.05
     kl_coef: float = 1e-4

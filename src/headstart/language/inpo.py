@@ -29,6 +29,7 @@ class INPO(LanguageMethod):
     """
 
     name = "inpo"
+    optional_fields = ("preference_prob",)
 
     eta: float = 0.005
     tau: float | None = None

@@ -99,6 +99,8 @@ class LanguageMethod:
     """Whether it needs log-probabilities of the frozen reference: of whole completions, of each token, or not."""
     fields: ClassVar[tuple[str, ...]] = ()
     """Columns of numbers that its loss reads."""
+    optional_fields: ClassVar[tuple[str, ...]] = ()
+    """Columns of numbers that its loss reads where the rows have them."""
 
     learning_rate: ClassVar[float] = 5e-7
     """Peak learning rate when every weight of a large model is trained, where the settings give none."""

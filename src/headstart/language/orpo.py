@@ -40,6 +40,7 @@ class ORPO(LanguageMethod):
 
     name = "orpo"
     reference = "none"
+    learning_rate = 8e-6
 
     weight: float = 0.1
     normalization: Normalization = "token"

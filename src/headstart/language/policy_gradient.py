@@ -73,6 +73,8 @@ class PPO(LanguageMethod):
     rows = "completion"
     reference = "none"
     fields = ("advantage", "behavior")
+    optional_fields = ("forced", "value", "old_value", "return")
+    learning_rate = 3e-6
 
     clip: float = 0.2
     value_coef: float = 0.1
@@ -122,6 +124,8 @@ class REINFORCE(LanguageMethod):
     rows = "completion"
     reference = "none"
     fields = ("advantage",)
+    optional_fields = ("forced", "behavior")
+    learning_rate = 1e-6
 
     clip: float = 0.2
 

@@ -19,6 +19,7 @@ class HingeNorm(LanguageMethod):
     """
 
     name = "hinge-norm"
+    learning_rate = 1e-5
 
     gamma: float = 0.05
 
@@ -40,6 +41,7 @@ class SigmoidNorm(LanguageMethod):
     """
 
     name = "sigmoid-norm"
+    learning_rate = 1e-5
 
     gamma: float = 0.05
 
@@ -64,6 +66,7 @@ class SLiC(LanguageMethod):
     """
 
     name = "slic"
+    learning_rate = 1e-5
     reference = "none"
 
     gamma: float = 0.05

@@ -58,6 +58,7 @@ class SFT(LanguageMethod):
     name = "sft"
     rows = "completion"
     reference = "none"
+    learning_rate = 2e-5
 
     normalization: Normalization = "token"
 
@@ -81,6 +82,7 @@ class WeightedBC(LanguageMethod):
     rows = "completion"
     reference = "none"
     fields = ("weight",)
+    learning_rate = 2e-5
 
     normalization: Normalization = "sum"
 
@@ -101,6 +103,7 @@ class BestOfTwo(LanguageMethod):
     name = "bo2"
     rows = "pair"
     reference = "none"
+    learning_rate = 2e-5
 
     normalization: Normalization = "sum"
 

@@ -39,6 +39,8 @@ class Sharpening(LanguageMethod):
     """
 
     name = "sharpening"
+    optional_fields = ("chosen_reward", "rejected_reward", "chosen_from_comparator")
+    learning_rate = 3e-5
 
     beta: float = 0.1
     reward: SelfReward = "loglik"

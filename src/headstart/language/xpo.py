@@ -29,6 +29,7 @@ class XPO(LanguageMethod):
 
     name = "xpo"
     fields = ("chosen_from_comparator",)
+    optional_fields = ("identical",)
 
     beta: float = 0.1
     alpha: float = 1e-5
