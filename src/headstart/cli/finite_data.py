@@ -59,8 +59,13 @@ def fit(arguments: Sequence[str]) -> int:
         }
         for state in range(data.spec[0])
     ]
-    facts = {"transitions": len(data), "states": data.spec[0], "actions": data.spec[1]}
-    facts["share of states seen"] = float(plan.coverage)
+    states, actions = data.spec
+    facts = {
+        "transitions": len(data),
+        "states": states,
+        "actions": actions,
+        "share of states seen": plan.coverage.item(),
+    }
     if options.json:
         print(json.dumps(facts | {"plan": rows}, indent=2))
         return 0
