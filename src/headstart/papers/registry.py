@@ -38,6 +38,7 @@ _add("hypo", "The Importance of Online Data: Understanding Preference Fine-tunin
 _add("xpo", "Exploratory Preference Optimization")
 _add("vpo", "Value-Incentivized Preference Optimization")
 _add("inpo", "Iterative Nash Policy Optimization")
+_add("on-policy-preferences", "Preference Fine-Tuning of LLMs Should Leverage Suboptimal, On-Policy Data")
 _add("sharpening", "Self-Improvement in Language Models: The Sharpening Mechanism")
 
 
