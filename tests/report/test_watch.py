@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from headstart.cli import main
 from headstart.core.errors import DivergenceError
 from headstart.report.live_metrics import LiveMetrics, thin
 from headstart.report.watch_server import WatchServer
@@ -244,6 +246,25 @@ def test_thinning_keeps_extremes_ends_and_order(tmp_path):
     assert live.read(tmp_path)[0].equals(thinned)
     table.head(40).write_parquet(tmp_path / "part-000000000000.parquet")
     assert live.read(tmp_path)[0].height == 40
+
+
+def test_the_command_prints_an_address_that_works_and_ends_by_ctrl_c(tmp_path, server, capsys):
+    command = [sys.executable, "-c", "from headstart.cli import main; raise SystemExit(main())", "watch"]
+    process = subprocess.Popen([*command, str(tmp_path / "none"), "--port", "0"], stdout=subprocess.PIPE, stderr=-1)
+    try:
+        address = process.stdout.readline().decode().strip()
+        with urllib.request.urlopen(address, timeout=20) as reply:
+            assert b"headstart" in reply.read()
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(address.partition("?")[0], timeout=20)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        assert b"there is no folder" in process.stderr.read()
+    finally:
+        process.kill()
+        process.communicate()
+    assert main(["watch", str(tmp_path), "--port", str(server.server_port)]) == 2
+    assert "give another" in capsys.readouterr().err
 
 
 def test_a_browser_sees_a_run_grow_and_stops_it(server, store, tmp_path, chromium):
