@@ -15,6 +15,9 @@ from headstart.control.workers import ONE_THREAD
 from headstart.core.errors import UsageError
 from headstart.tune.jobs import Job, Outcome, carry_out
 
+BEGUN = ".begun"
+"""File in a job's folder that tells when its task last began."""
+
 
 def connect(address: str) -> None:
     """Join a cluster.
@@ -49,7 +52,11 @@ def connect(address: str) -> None:
 def _carry_out(line: str) -> dict[str, Any]:
     """A job on a node."""
     os.environ.update(ONE_THREAD)
-    return carry_out(Job.from_json(line))
+    job = Job.from_json(line)
+    folder = Path(job.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / BEGUN).touch()
+    return carry_out(job)
 
 
 class RayWorkers:
@@ -60,7 +67,7 @@ class RayWorkers:
     Args:
         address: of the cluster; see ``connect``.
         count: jobs at a time; None for one on each processor of the cluster.
-        hang_seconds: a job whose folder is not written to for so long is given up.
+        hang_seconds: a job that has begun and whose folder is not written to for so long is given up.
         attempts: how often a task may be lost before its job is given up.
 
     Raises:
@@ -78,6 +85,7 @@ class RayWorkers:
 
     def submit(self, job: Job) -> None:
         """See ``Workers.submit``."""
+        (Path(job.folder) / BEGUN).unlink(missing_ok=True)
         self._running[self._run.remote(job.to_json())] = (job, time.time())
 
     def wait(self) -> list[Outcome]:
@@ -107,7 +115,10 @@ class RayWorkers:
 
     def _given_up(self, reference: Any) -> Outcome | None:
         job, begun = self._running[reference]
-        heard = max([begun, *(_modified(path) for path in Path(job.folder).glob("*.json"))])
+        folder = Path(job.folder)
+        if not (folder / BEGUN).exists():
+            return None  # waits for a processor, as after the loss of a node
+        heard = max(_modified(path) for path in [folder / BEGUN, *folder.glob("*.json")])
         if time.time() - heard < self.hang_seconds:
             return None
         del self._running[reference]
