@@ -4,12 +4,21 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
-from transformers import TopKLogitsWarper, TopPLogitsWarper
+from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from headstart.core.encoding import Encoded, Encoder, collate
 from headstart.core.errors import DivergenceError, UsageError
 from headstart.envs.text.tokenizer import word_tokenizer
 from headstart.language.drawing import draw, keep_likely
+from headstart.language.key_value_cache import new_cache
+from headstart.language.llama_step import LlamaStep, fits
 from headstart.language.log_probabilities import score
 from headstart.language.sampler import Sample, Sampling, counted_noise
 from headstart.language.tiny_models import tiny_model
@@ -31,9 +40,21 @@ def tokenizer():
     return word_tokenizer(WORDS)
 
 
-@pytest.fixture(scope="module")
-def model(tokenizer):
-    model = tiny_model(tokenizer, width=32, seed=3)
+def gemma(tokenizer) -> Gemma3ForCausalLM:
+    """A model whose layers attend to windows, and that takes transformers' own way through its layers."""
+    torch.manual_seed(4)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "head_dim": 16}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "layer_types": ["sliding_attention", "full_attention"]}
+    ends = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
+    settings = {"vocab_size": len(tokenizer), "max_position_embeddings": 64, "sliding_window": 6}
+    configuration = Gemma3TextConfig(**sizes, **heads, **ends, **settings, tie_word_embeddings=False)
+    return Gemma3ForCausalLM(configuration).eval()
+
+
+@pytest.fixture(scope="module", params=["llama", "gemma"])
+def model(request, tokenizer):
+    model = tiny_model(tokenizer, width=32, seed=3) if request.param == "llama" else gemma(tokenizer)
+    assert fits(model) == (request.param == "llama")
     with torch.no_grad():
         model.lm_head.weight.mul_(6)  # far from uniform
     return model
@@ -200,6 +221,35 @@ def test_what_does_not_fit_is_refused(model, tokenizer, encoder):
     endless.eos_token = None
     with pytest.raises(UsageError, match="no end-of-sequence token"):
         Encoder(endless)
+
+
+def test_the_short_step_is_the_models_own(tokenizer):
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}
+    settings = {"num_hidden_layers": 2, "attention_bias": True, "mlp_bias": True, "max_position_embeddings": 32}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=22, **sizes, **settings)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.3)
+    assert fits(model)
+    ids = torch.randint(0, 22, (3, 9))
+    mask = torch.ones(3, 9, dtype=torch.long)
+    mask[1, :4] = 0
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    cache = new_cache(model.config)
+    with torch.no_grad():
+        wanted = model(input_ids=ids, attention_mask=mask, position_ids=positions).logits[:, -1]
+        model(
+            input_ids=ids[:, :-1],
+            attention_mask=mask[:, :-1],
+            position_ids=positions[:, :-1],
+            past_key_values=cache,
+            use_cache=True,
+        )
+        found = LlamaStep(model, 9)(ids[:, -1], positions[:, -1], mask.bool(), cache)
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+    model.model.layers[0].mlp.register_forward_hook(lambda *_: None)
+    assert not fits(model)
 
 
 def test_a_diverged_model_is_reported(tokenizer, encoder):

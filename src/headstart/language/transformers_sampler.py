@@ -16,7 +16,16 @@ from headstart.core.encoding import Encoder
 from headstart.core.errors import DivergenceError
 from headstart.language.drawing import draw
 from headstart.language.key_value_cache import new_cache
-from headstart.language.sampler import USUAL, Sample, Sampling, check_prompts, completion_text, counted_noise, stop_position
+from headstart.language.llama_step import LlamaStep, fits
+from headstart.language.sampler import (
+    USUAL,
+    Sample,
+    Sampling,
+    check_prompts,
+    completion_text,
+    counted_noise,
+    stop_position,
+)
 
 _FORCED_LOGITS = 2**28
 _LEAVE = 0.25  # share of ended rows at which the others move together
@@ -149,6 +158,8 @@ class Decoding:
         self.count = torch.zeros(len(rows), dtype=torch.long, device=self.device)
         self.ends = torch.tensor(sampler.ends, device=self.device)
         self.texts: list[list[int]] = [list(ids) for ids in self.forced]
+        reach = max(len(prompts[i]) + sampling.max_tokens for i in chosen)
+        self.short = LlamaStep(sampler.model, reach) if fits(sampler.model) else None
         self._read([[*prompts[i], *forced[i]] for i in chosen], [len(forced[i]) for i in chosen])
 
     def step(self) -> bool:
@@ -233,6 +244,9 @@ class Decoding:
         self.position = self.position + 1
         if self.mask is not None:
             self.mask = torch.nn.functional.pad(self.mask, (0, 1), value=1)
+        if self.short is not None:
+            self.next = self.short(tokens, self.position, None if self.mask is None else self.mask.bool(), self.cache)
+            return
         self.next = self.sampler.logits(tokens[:, None], self.mask, self.position[:, None], self.cache, 1)[:, -1]
 
     def _leave(self, tokens: Int[Tensor, " row"]) -> Int[Tensor, " row"]:
