@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from headstart.bandits.bandit import BanditSpec, Context
+from headstart.bandits.beta_draws import draw_beta
 from headstart.bandits.posterior_sampling import PosteriorSampling
 from headstart.bandits.ucb import Sums, noise_bound
 from headstart.bandits.unit_rewards import UnitRewards
@@ -45,7 +46,7 @@ class BetaThompson(PosteriorSampling):
 
     def sample(self, state: BetaState, context: Context, key: PRNGKeyArray) -> Float[Array, " arms"]:
         """One draw of each arm's posterior."""
-        return jax.random.beta(key, state.successes, state.failures)
+        return draw_beta(key, state.successes, state.failures)
 
     def observe(self, state: BetaState, context, action, reward, propensity) -> BetaState:
         """Count a success, a failure, or some of both."""
