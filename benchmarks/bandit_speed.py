@@ -148,11 +148,12 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=5.0, help="of load in one measurement of the service")
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--only-service", action="store_true", help="keep what was recorded beside MABWiser")
+    parser.add_argument("--only", nargs="*", choices=list(LEARNERS), default=list(LEARNERS), help="the others are kept")
     options = parser.parse_args()
 
     numbers = {}
-    for title, (learner, fields) in ({} if options.only_service else LEARNERS).items():
+    for title in options.only:
+        learner, fields = LEARNERS[title]
         print(title)
         numbers[title] = compare(sides(learner, fields, options.rows), options.repetitions, ["one"])
     context = [[0.1 * (row + column) % 1 / 3 for column in range(5)] for row in range(10)]
