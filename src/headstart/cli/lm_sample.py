@@ -1,0 +1,262 @@
+"""``headstart lm sample`` and ``headstart lm chat``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from headstart.core.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from headstart.core.encoding import Encoder
+    from headstart.language.sampler import Sample, Sampler
+
+_BLOCK = 64  # prompts sampled and written together; part of what a seed means
+
+
+@dataclass(kw_only=True)
+class SampleOptions:
+    """Draw completions of prompts. A killed command goes on where it was, with the same completions."""
+
+    model: str
+    """Folder, .gguf file, packaged name (gemma-3-270m) or hub name of a causal language model or an adapter on one."""
+    prompts: str
+    """Rows with a prompt: .jsonl, .json, .parquet, .csv, a saved dataset, or a name. Their other columns are kept."""
+    out: Path
+    """File to write, .jsonl: a row a prompt with its completions, their ids and log-probabilities."""
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 1
+    """Completions of each prompt."""
+    temperature: float = 1.0
+    """Divides the logits; 0 takes the most likely token."""
+    top_k: int | None = None
+    """Keep only so many of the most likely tokens."""
+    top_p: float | None = None
+    """Keep only the most likely tokens that hold this much probability."""
+    max_tokens: int = 256
+    """Longest completion, its end included."""
+    stop: tuple[str, ...] = ()
+    """Strings that end a completion."""
+    best_by: str | None = None
+    """Also say which completion is best: loglik, mean_loglik or majority by the model itself, or a judge as for
+    `headstart lm judge`."""
+    seed: int = 0
+    """Of the noise; each prompt and completion has its own."""
+    engine: Literal["transformers", "vllm"] = "transformers"
+    """What samples."""
+    batch_size: int = 64
+    """Completions decoded together."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the weights."""
+    quiet: bool = False
+    """Show no progress bar."""
+
+
+@dataclass(kw_only=True)
+class ChatOptions:
+    """Talk to a model. Ends with an empty line or Ctrl-D; /new forgets what was said."""
+
+    model: str
+    """Folder, .gguf file, packaged name (gemma-3-270m) or hub name of a causal language model or an adapter on one."""
+    system: str | None = None
+    """What the model is told first; needs a chat template that knows the role."""
+    temperature: float = 0.7
+    """Divides the logits; 0 takes the most likely token."""
+    top_p: float | None = 0.95
+    """Keep only the most likely tokens that hold this much probability."""
+    max_tokens: int = 256
+    """Longest answer."""
+    stop: tuple[str, ...] = ()
+    """Strings that end an answer; without a chat template a new line does by default."""
+    seed: int = 0
+    """Of the noise."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the weights."""
+
+
+def sample(arguments: Sequence[str]) -> int:
+    """Run ``headstart lm sample``."""
+    options = tyro.cli(SampleOptions, args=list(arguments), prog="headstart lm sample")
+    from headstart.core.progress import progress
+    from headstart.data.rows import check_rows, load_rows
+    from headstart.language.sampler import Sampling
+
+    if options.out.suffix != ".jsonl":
+        raise UsageError(f"--out {options.out}: completions are written as .jsonl")
+    sampling = Sampling(options.temperature, options.top_k, options.top_p, options.max_tokens, options.stop)
+    rows = list(check_rows(load_rows(options.prompts), "prompt", bad_rows="refuse").dataset)
+    finished = _finished(options, rows)
+    if len(finished) == len(rows):
+        print(f"{options.out} holds the completions of all {len(rows)} prompts already")
+        return 0
+    sampler, encoder, context = _engine(options)
+    ids = [encoder.encode_prompt(row["prompt"]) for row in rows]
+    _check(ids, options.n, context)
+    truncated = 0
+    with options.out.open("a") as file, progress("sampling", len(rows), not options.quiet) as bar:
+        for start in range(0, len(rows), _BLOCK):
+            block = range(start, min(len(rows), start + _BLOCK))
+            missing = [i for i in block if i not in finished]
+            if missing:
+                groups = sampler.sample([ids[i] for i in block], options.n, sampling, _block_seed(options.seed, start))
+                kept = {i: group for i, group in zip(block, groups) if i in set(missing)}
+                bests = _bests(options.best_by, [rows[i] for i in kept], list(kept.values()))
+                lines = [_line(rows[i], i, group) | best for (i, group), best in zip(kept.items(), bests)]
+                truncated += sum(one.truncated for group in kept.values() for one in group)
+                file.write("".join(json.dumps(line) + "\n" for line in lines))
+                file.flush()
+                os.fsync(file.fileno())
+            bar.update(block.stop)
+    drawn = (len(rows) - len(finished)) * options.n
+    print(f"{drawn} completions of {len(rows) - len(finished)} prompts in {options.out}; {truncated} truncated")
+    return 0
+
+
+def chat(arguments: Sequence[str]) -> int:
+    """Run ``headstart lm chat``."""
+    options = tyro.cli(ChatOptions, args=list(arguments), prog="headstart lm chat")
+    from headstart.core.causal_models import context_length, load_model, use_suitable_threads
+    from headstart.core.encoding import Encoder
+    from headstart.language.sampler import Sampling
+    from headstart.language.transformers_sampler import TransformersSampler
+
+    model, tokenizer = load_model(options.model, dtype=options.dtype)
+    use_suitable_threads(model)
+    templated = getattr(tokenizer, "chat_template", None) is not None
+    if not templated:
+        print("this tokenizer has no chat template: the model goes on with the text as it stands", file=sys.stderr)
+        if options.system is not None:
+            raise UsageError("--system needs a chat template, and this tokenizer has none")
+    context = context_length(model)
+    room = None if context is None else max(1, context - options.max_tokens)
+    encoder = Encoder(tokenizer, max_prompt_tokens=room)
+    sampler = TransformersSampler(model, encoder)
+    stop = options.stop or (() if templated else ("\n",))
+    sampling = Sampling(options.temperature, None, options.top_p, options.max_tokens, stop)
+    start = [] if options.system is None else [{"role": "system", "content": options.system}]
+    said, turn, cut = list(start), 0, 0
+    while True:
+        try:
+            line = input("> ")
+        except EOFError:
+            return 0
+        if not line.strip():
+            return 0
+        if line.strip() == "/new":
+            said = list(start)
+            continue
+        said.append({"role": "user", "content": line})
+        prompt = said if templated else "".join(f"{message['content']}\n" for message in said)
+        ids = encoder.encode_prompt(prompt)
+        if encoder.truncations.prompts > cut:
+            cut = encoder.truncations.prompts
+            print(f"(only the last {room} tokens fit into the model's context)", file=sys.stderr)
+        answer = ""
+        for piece in sampler.stream(ids, sampling, seed=_block_seed(options.seed, turn)):
+            print(piece, end="", flush=True)
+            answer += piece
+        print()
+        said.append({"role": "assistant", "content": answer})
+        turn += 1
+
+
+def _finished(options: SampleOptions, rows: Sequence[dict[str, Any]]) -> set[int]:
+    """Rows that an interrupted command has written; a last line that it left unfinished is cut off.
+
+    Raises:
+        UsageError: the file was made otherwise.
+        DataError: the file holds something else.
+    """
+    ignored = {"out", "quiet", "batch_size", "engine"}
+    settings = {name: value for name, value in asdict(options).items() if name not in ignored}
+    asked = json.dumps([row["prompt"] for row in rows])
+    settings |= {"stop": list(options.stop), "prompts": hashlib.sha256(asked.encode()).hexdigest()}
+    beside = options.out.with_suffix(".settings.json")
+    if not options.out.exists():
+        from headstart.core.files import write_json
+
+        write_json(beside, settings)
+        options.out.touch()
+        return set()
+    before = json.loads(beside.read_text()) if beside.exists() else None
+    if before != settings:
+        differ = sorted(k for k in settings if before is None or before.get(k) != settings[k])
+        reason = f"was made with another {', '.join(differ)}" if before is not None else "was not made by this command"
+        raise UsageError(f"{options.out} exists and {reason}; give another --out, or remove it")
+    content = options.out.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if whole != content:
+        with options.out.open("r+b") as file:
+            file.truncate(len(whole))
+    try:
+        return {int(json.loads(line)["row"]) for line in whole.splitlines()}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{options.out} holds a line that this command did not write; give another --out") from error
+
+
+def _engine(options: SampleOptions) -> tuple[Sampler, Encoder, int | None]:
+    from headstart.core.encoding import Encoder
+
+    if options.engine == "vllm":
+        from transformers import AutoTokenizer
+
+        from headstart.language.vllm_sampler import VLLMSampler
+
+        encoder = Encoder(AutoTokenizer.from_pretrained(options.model))
+        sampler = VLLMSampler(options.model, encoder, dtype=options.dtype)
+        return sampler, encoder, sampler.engine.llm_engine.model_config.max_model_len
+    from headstart.core.causal_models import check_tokens_fit, context_length, load_model, use_suitable_threads
+    from headstart.language.transformers_sampler import TransformersSampler
+
+    model, tokenizer = load_model(options.model, dtype=options.dtype)
+    check_tokens_fit(model, tokenizer)
+    use_suitable_threads(model)
+    encoder = Encoder(tokenizer)
+    return TransformersSampler(model, encoder, options.batch_size), encoder, context_length(model)
+
+
+def _check(ids: Sequence[Sequence[int]], n: int, context: int | None) -> None:
+    from headstart.language.sampler import check_prompts
+
+    check_prompts(ids, n, None, context)
+
+
+def _block_seed(seed: int, start: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{start}".encode()).digest()[:7])
+
+
+def _bests(
+    best_by: str | None, rows: Sequence[dict[str, Any]], groups: Sequence[Sequence[Sample]]
+) -> list[dict[str, Any]]:
+    """What is added to each line: the best completion's position and all their scores."""
+    if best_by is None:
+        return [{} for _ in groups]
+    from headstart.language.best_of import SELF_REWARDS, Best, judge_scores, self_scores
+
+    if best_by in SELF_REWARDS:
+        scores = [self_scores(group, best_by) for group in groups]
+    else:
+        from headstart.judges.registry import make_judge
+
+        columns = {name: [row[name] for row in rows] for name in rows[0] if name != "prompt"}
+        scores = judge_scores(groups, make_judge(best_by), [row["prompt"] for row in rows], columns)
+    bests = [Best(list(group), values) for group, values in zip(groups, scores)]
+    return [{"best": best.index, "scores": best.scores} for best in bests]
+
+
+def _line(row: dict[str, Any], number: int, group: Sequence[Sample]) -> dict[str, Any]:
+    return row | {
+        "row": number,
+        "completions": [one.text for one in group],
+        "completion_ids": [one.ids for one in group],
+        "log_probabilities": [one.log_probabilities for one in group],
+        "model_log_probabilities": [one.model_log_probabilities for one in group],
+        "truncated": [one.truncated for one in group],
+    }
