@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ def load_model(name_or_path: str | Path, *, dtype: str = "float32", device: str 
     adapter, source = None, Path(name_or_path)
     if (source / "adapter_config.json").is_file():
         adapter, source = source, Path(read_json(source / "adapter_config.json")["base_model_name_or_path"])
+    if (_dense_folder(str(source)) / "config.json").exists():
+        source = _dense_folder(str(source))
     gguf = _gguf_file(str(source))
     if gguf is not None:
         where, options = gguf.parent, {"gguf_file": gguf.name}
@@ -61,6 +64,10 @@ def load_model(name_or_path: str | Path, *, dtype: str = "float32", device: str 
             f"{name_or_path} does not hold the weights of a {type(model).__name__}: {len(lost)} are missing, such as"
             f" {lost[0]}; is it a checkpoint of another architecture?"
         )
+    if gguf is not None:
+        _forget_quantization(model)
+        if str(source) in PACKAGED:
+            _keep_dense(model, tokenizer, _dense_folder(str(source)))
     if adapter is not None:
         import peft
 
@@ -139,6 +146,27 @@ def _gguf_file(source: str) -> Path | None:
             raise UsageError(f"the installed weights of {source} are damaged: reinstall {PACKAGED[source]}")
         partial.rename(target)
     return target
+
+
+def _forget_quantization(model: Any) -> None:
+    """The weights have become plain numbers, and can be trained and saved as such."""
+    model.hf_quantizer = None
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+
+
+def _dense_folder(name: str) -> Path:
+    """Where the plain weights of a packaged model are kept, so that they are computed once."""
+    return cache_folder() / "models" / name if name in PACKAGED else cache_folder() / "models" / "none"
+
+
+def _keep_dense(model: Any, tokenizer: Any, folder: Path) -> None:
+    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    save_model(model, tokenizer, partial)
+    try:
+        partial.rename(folder)
+    except OSError:  # another process was first
+        shutil.rmtree(partial)
 
 
 def _require_weights(folder: Path) -> None:
