@@ -16,7 +16,7 @@ class PromptOptions:
     """File of the questions to learn on, .jsonl; the judge exact:answer knows them right from wrong."""
     held_out: Path
     """File of the questions to be tested on, none of which is in the other."""
-    count: int = 256
+    count: int = 224
     """Questions to learn on."""
     held_out_count: int = 128
     """Questions to be tested on."""
