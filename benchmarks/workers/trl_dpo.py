@@ -44,6 +44,7 @@ class InOrder(DPOTrainer):
 timing = Timing()
 trainer = InOrder(
     model=language_model(task["shape"]),
+    ref_model=None if task["precompute"] else language_model(task["shape"]),
     processing_class=tokenizer(task["shape"]),
     train_dataset=Dataset.from_list(list(chain.from_iterable(given))),
     args=DPOConfig(
