@@ -47,7 +47,7 @@ class TransformersSampler:
     def __init__(self, model: Any, encoder: Encoder, batch_size: int = 64):
         self.model, self.encoder, self.batch_size = model, encoder, batch_size
         own = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-        self.ends = sorted({encoder.end, *([own] if isinstance(own, int) else own or [])})
+        self.ends: list[int] = sorted({encoder.end, *([own] if isinstance(own, int) else own or [])})
         inner = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._keeps_logits = "logits_to_keep" in inspect.signature(inner.forward).parameters
 
@@ -158,8 +158,8 @@ class Decoding:
         self.count = torch.zeros(len(rows), dtype=torch.long, device=self.device)
         self.ends = torch.tensor(sampler.ends, device=self.device)
         self.texts: list[list[int]] = [list(ids) for ids in self.forced]
-        reach = max(len(prompts[i]) + sampling.max_tokens for i in chosen)
-        self.short = LlamaStep(sampler.model, reach) if fits(sampler.model) else None
+        self.reach = max(len(prompts[i]) + length for i, length in zip(chosen, room))
+        self.short = LlamaStep(sampler.model, self.reach) if fits(sampler.model) else None
         self._read([[*prompts[i], *forced[i]] for i in chosen], [len(forced[i]) for i in chosen])
 
     def step(self) -> bool:
@@ -241,7 +241,8 @@ class Decoding:
             self.present = self.present[:0]
 
     def _feed(self, tokens: Int[Tensor, " row"]) -> None:
-        self.position = self.position + 1
+        # Rows that have ended may go on beside others that reach further; what they are fed is thrown away.
+        self.position = (self.position + 1).clamp(max=self.reach - 1)
         if self.mask is not None:
             self.mask = torch.nn.functional.pad(self.mask, (0, 1), value=1)
         if self.short is not None:

@@ -34,6 +34,7 @@ _add("open-rl-benchmark", "Open RL Benchmark: Comprehensive Tracked Experiments 
 _add("neucb", "Contextual Bandits with Online Neural Regression")
 _add("rlhf-workflow", "RLHF Workflow: From Reward Modeling to Online RLHF")
 _add("alol", "Leftover-Lunch: Advantage-based Offline Reinforcement Learning for Language Models")
+_add("drpo", "Dataset Reset Policy Optimization for RLHF")
 _add("hypo", "The Importance of Online Data: Understanding Preference Fine-tuning via Coverage")
 _add("xpo", "Exploratory Preference Optimization")
 _add("vpo", "Value-Incentivized Preference Optimization")
