@@ -33,8 +33,9 @@ def test_a_reward_is_read_off_the_end_and_the_same_in_any_batch() -> None:
     model.batch_size = 1
     assert model.score(PROMPTS, TEXTS) == pytest.approx(together, abs=1e-5)
     ids = torch.tensor([[*model.encoder.encode_prompt("a b"), *TOKENIZER("a")["input_ids"], TOKENIZER.eos_token_id]])
-    last = model.body(input_ids=ids).last_hidden_state[0, -1]
-    assert together[0] == pytest.approx(float(model.head(last)), abs=1e-5)
+    with torch.no_grad():
+        expected = model.head(model.body(input_ids=ids).last_hidden_state[0, -1])
+    assert together[0] == pytest.approx(float(expected), abs=1e-5)
     assert not torch.isclose(*torch.tensor([together[0], together[3]])), "the prompt matters"
 
 

@@ -1,0 +1,103 @@
+"""Judges learn what pairs say; a pairwise model also where preferences are circular."""
+
+import json
+
+import numpy as np
+import pytest
+from datasets import Dataset
+
+from headstart.core.errors import DataError, DivergenceError, UsageError
+from headstart.envs.text.tokenizer import word_tokenizer
+from headstart.judges.registry import make_judge
+from headstart.language.reward_model import RewardSettings, accuracy, fit_reward_model
+from headstart.language.tiny_models import tiny_model
+
+TOKENIZER = word_tokenizer(tuple("abcdefgh"))
+
+
+def tiny():
+    return tiny_model(TOKENIZER, width=16, layers=1)
+
+
+def pairs(count: int, seed: int = 0) -> list[dict]:
+    """The better answer has more of the word a."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    while len(rows) < count:
+        sides = [" ".join(rng.choice(list("abcd"), size=rng.integers(2, 7))) for _ in range(2)]
+        sides.sort(key=lambda text: -text.count("a"))
+        if sides[0].count("a") > sides[1].count("a"):
+            rows.append({"prompt": str(rng.choice(list("efgh"))), "chosen": sides[0], "rejected": sides[1]})
+    return rows
+
+
+QUICK = {"learning_rate": 1e-2, "batch_size": 32, "validation_fraction": 0.2}
+
+
+def test_a_reward_model_learns_the_pairs_and_is_kept(tmp_path) -> None:
+    rows = [*pairs(400), {"prompt": "e", "chosen": "a", "rejected": "a"}]
+    settings = RewardSettings(epochs=5, **QUICK)
+    _, report = fit_reward_model(tiny(), TOKENIZER, rows, settings, tmp_path / "rm", show_progress=False)
+    assert report.accuracy_before == 0.5, "a head of zeros cannot tell them apart"
+    assert report.accuracy > 0.95
+    assert report.training_rows + report.validation_rows == 400
+    assert report.dropped == {"chosen equals rejected": 1}
+    assert -1 <= report.length_bias <= 1
+    loaded = make_judge(f"reward:{tmp_path / 'rm'}")
+    assert loaded.score(["e"], ["a a a"]) > loaded.score(["e"], ["b c"])
+    assert accuracy(loaded, pairs(100, seed=9)) > 0.9
+    saved = json.loads((tmp_path / "rm" / "reward_report.json").read_text())
+    assert saved["accuracy"] == report.accuracy
+    assert saved["settings"]["epochs"] == 5
+    with pytest.raises(UsageError, match="exists; give another folder"):
+        fit_reward_model(tiny(), TOKENIZER, rows, settings, tmp_path / "rm")
+
+
+def test_training_repeats_and_accumulates_exactly() -> None:
+    rows = pairs(64)
+    scores = []
+    for micro in (None, None, 8):
+        settings = RewardSettings(micro_batch_size=micro, **{**QUICK, "learning_rate": 1e-3})
+        model, _ = fit_reward_model(tiny(), TOKENIZER, rows, settings, show_progress=False)
+        scores.append(model.score(["e"], ["a b c"])[0])
+    assert scores[0] == scores[1]
+    assert scores[2] == pytest.approx(scores[0], rel=1e-3)
+
+
+def test_a_pairwise_model_learns_circular_preferences_that_no_score_can() -> None:
+    beats = [("a", "b"), ("b", "c"), ("c", "a")]
+    asked = [{"prompt": "e", "chosen": better, "rejected": worse} for better, worse in beats]
+    settings = RewardSettings(kind="pairwise", epochs=8, batch_size=16, validation_fraction=0.0, learning_rate=5e-3)
+    model = tiny_model(TOKENIZER, width=32, layers=2)
+    judge, report = fit_reward_model(model, TOKENIZER, asked * 200, settings, show_progress=False)
+    assert judge.prefer(["e"] * 3, ["a", "b", "c"], ["b", "c", "a"]) == pytest.approx([1.0] * 3, abs=0.1)
+    assert accuracy(judge, asked) == 1.0
+    assert report.accuracy is None, "no pairs were kept apart"
+
+
+def test_soft_labels_are_matched() -> None:
+    rows = [{"prompt": "e", "chosen": "a", "rejected": "b", "preference_prob": 0.75}] * 64
+    settings = RewardSettings(epochs=40, **{**QUICK, "validation_fraction": 0.0})
+    model, _ = fit_reward_model(tiny(), TOKENIZER, rows, settings, show_progress=False)
+    gap = np.subtract(*model.score(["e"] * 2, ["a", "b"]))
+    assert 1 / (1 + np.exp(-gap)) == pytest.approx(0.75, abs=0.02)
+
+
+def test_adapters_are_merged_at_the_end(tmp_path) -> None:
+    settings = RewardSettings(epochs=4, lora_rank=4, **QUICK)
+    model, report = fit_reward_model(tiny(), TOKENIZER, pairs(300), settings, tmp_path / "rm", show_progress=False)
+    assert report.accuracy > 0.8
+    loaded = make_judge(f"reward:{tmp_path / 'rm'}")
+    assert loaded.score(["e"], ["a b"]) == pytest.approx(model.score(["e"], ["a b"]), abs=1e-5)
+
+
+def test_pairs_of_one_prompt_are_not_split_and_bad_settings_are_refused() -> None:
+    rows = [{"prompt": "e", "chosen": "a", "rejected": "b"}] * 10
+    with pytest.raises(DataError, match="10 pairs with 1 different prompts none are left"):
+        fit_reward_model(tiny(), TOKENIZER, rows, show_progress=False)
+    with pytest.raises(UsageError, match="epochs is 0"):
+        RewardSettings(epochs=0)
+    with pytest.raises(DivergenceError, match="lower the learning rate"):
+        fit_reward_model(tiny(), TOKENIZER, pairs(64), RewardSettings(learning_rate=1e30, epochs=4), None, False)
+    with pytest.raises(DataError, match="need a column 'chosen'"):
+        fit_reward_model(tiny(), TOKENIZER, Dataset.from_list([{"prompt": "e"}]))
