@@ -20,7 +20,7 @@ def newton(
 ) -> Parameters:
     """The least point of a convex loss.
 
-    What the loss does not depend on stays as it is.
+    What the loss does not depend on stays as it is; a step that would raise the loss is halved until it does not.
 
     Args:
         loss: of the parameters, in double precision.
@@ -34,6 +34,9 @@ def newton(
         slope, bend = torch.func.grad(loss)(found), torch.func.hessian(loss)(found)
         move = -torch.linalg.pinv(bend, rtol=1e-9, hermitian=True) @ slope
         move = move * min(1.0, longest / max(float(move.abs().max()), 1e-300))
+        here = float(loss(found))
+        while float(loss(found + move)) > here + 1e-12 * abs(here) and float(move.abs().max()) > tolerance:
+            move = move / 2
         found = found + move
         if float(move.abs().max()) < tolerance:
             break
