@@ -248,7 +248,8 @@ PAPER = Paper(
         "chain iterations": FULL.iterations,
         "key words": f"start taught by a careless writer, references by a careful one; reward 1 for all three words "
         f"and 1 more for their order; {FULL.text_iterations} iterations of {FULL.prompts} prompts with 4 completions, "
-        f"PPO with leave-one-out baselines, one pass, AdamW 5e-4, batch 32, KL coefficient 0.05; {FULL.text_seeds} seeds",
+        f"PPO with leave-one-out baselines, one pass, AdamW 5e-4, batch 32, KL coefficient 0.05; {FULL.text_seeds} "
+        "seeds",
         "evaluation": f"chain: exact; key words: one response to each of {FULL.held_out} prompts",
     },
     seeds=tuple(range(10)),
