@@ -321,3 +321,15 @@ def test_requests_may_be_pipelined_and_come_in_pieces(service: Service) -> None:
 )
 def test_what_is_no_request_is_refused_and_the_connection_closed(service: Service, sent: bytes, status: bytes) -> None:
     assert raw(service, sent).startswith(b"HTTP/1.1 " + status)
+
+
+def test_wishes_for_another_protocol_are_answered_in_this_one(service: Service) -> None:
+    wish = (
+        b"GET /state HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\nPRI * HTTP/2.0\r\n\r\n"
+    )
+    answer = raw(service, wish)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.count(b"HTTP/1.1") == 1
+    old = raw(service, b"GET /state HTTP/1.0\r\nhost: localhost\r\n\r\n")
+    assert b"connection: close" in old
+    assert json.loads(old.partition(b"\r\n\r\n")[2])["learner"]["name"] == "lin-ucb"

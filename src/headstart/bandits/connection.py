@@ -101,7 +101,9 @@ class Connection(asyncio.Protocol):
             return
         try:
             self.parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        except httptools.HttpParserUpgrade:
+            self.refused = True  # answered in HTTP/1.1, which is all there is; what follows is in another protocol
+        except httptools.HttpParserError as error:
             self.refuse(failure(400, f"this is no HTTP/1.1 request that is understood here: {error}"))
         if self.head_is_open:
             self.head_bytes += len(data)
@@ -143,7 +145,8 @@ class Connection(asyncio.Protocol):
         else:
             method, path = self.parser.get_method().decode(), self.path.partition(b"?")[0].decode("latin-1")
             reply = self.application.answer(method, path, self.headers, b"".join(self.body))
-        self.outbox.add(Unsent(self, reply, not self.parser.should_keep_alive()))
+        close = self.parser.should_upgrade() or not self.parser.should_keep_alive()
+        self.outbox.add(Unsent(self, reply, close))
 
     def refuse(self, reply: Reply) -> None:
         """Say no, after what was asked before, and hear no more: where the next request begins is not known."""
