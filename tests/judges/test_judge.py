@@ -2,7 +2,7 @@
 
 import time
 
-from headstart.judges.judge import Judge, PairJudge, checked_preferences, checked_scores
+from headstart.judges.judge import Forgiving, Judge, PairJudge, checked_preferences, checked_scores
 
 
 class Scripted:
@@ -78,3 +78,16 @@ def test_preferences_are_probabilities() -> None:
             return [0.25, 1.5]
 
     assert checked_preferences(Pairs(), ["p"] * 2, ["a"] * 2, ["b"] * 2) == [0.25, None]
+
+
+def test_failures_of_a_pairwise_judge_need_not_be_errors() -> None:
+    class Pairs:
+        def prefer(self, prompts, first, second, columns=None):
+            if "x" in first:
+                raise RuntimeError("cannot")
+            return [1.0] * len(first)
+
+    found = Forgiving(Pairs()).prefer(["p"] * 2, ["x", "a"], ["b", "b"])
+    assert str(found[0]) == "nan"
+    assert found[1] == 1.0
+    assert found.reasons == {0: "RuntimeError: cannot"}

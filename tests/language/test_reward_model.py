@@ -72,7 +72,14 @@ def test_a_pairwise_model_learns_circular_preferences_that_no_score_can() -> Non
     judge, report = fit_reward_model(model, TOKENIZER, asked * 200, settings, show_progress=False)
     assert judge.prefer(["e"] * 3, ["a", "b", "c"], ["b", "c", "a"]) == pytest.approx([1.0] * 3, abs=0.1)
     assert accuracy(judge, asked) == 1.0
-    assert report.accuracy is None, "no pairs were kept apart"
+    assert report.accuracy is report.position_bias is None, "no pairs were kept apart"
+
+
+def test_a_pairwise_model_reports_its_position_bias() -> None:
+    settings = RewardSettings(kind="pairwise", **QUICK)
+    _, report = fit_reward_model(tiny(), TOKENIZER, pairs(40), settings, show_progress=False)
+    assert 0 <= report.position_bias <= 1
+    assert report.length_bias is None
 
 
 def test_soft_labels_are_matched() -> None:

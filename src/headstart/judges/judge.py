@@ -138,6 +138,27 @@ def checked_preferences(
     return _checked(ask, len(first), lambda value: 0 <= value <= 1, "a probability", attempts, timeout)
 
 
+class Forgiving:
+    """A pairwise judge whose failures are answers that are not-a-number, with the reason, in place of errors.
+
+    Args:
+        judge: compares.
+        attempts: how often a whole batch is tried before its rows are asked one by one.
+        timeout: seconds that one call may take; None waits for ever.
+    """
+
+    def __init__(self, judge: PairJudge, attempts: int = 3, timeout: float | None = None):
+        self.judge, self.attempts, self.timeout = judge, attempts, timeout
+        self.averages_orders = getattr(judge, "averages_orders", False)
+
+    def prefer(
+        self, prompts: Sequence[Text], first: Sequence[Text], second: Sequence[Text], columns: Columns | None = None
+    ) -> Answers:
+        """The judge's own answers, and not-a-number where it gives none."""
+        found = checked_preferences(self.judge, prompts, first, second, columns, self.attempts, self.timeout)
+        return Answers([math.nan if answer is None else answer for answer in found], found.reasons)
+
+
 def _checked(
     ask: Callable[[Sequence[int]], Sequence[float]],
     count: int,

@@ -26,7 +26,9 @@ from headstart.core.files import write_json
 from headstart.core.progress import progress
 from headstart.data.rows import check_rows
 from headstart.evaluate.correlation import pearson
+from headstart.evaluate.tournament import both_orders
 from headstart.judges.judge import plain_text
+from headstart.judges.position_bias import warn_of_position_bias
 from headstart.judges.preference_model import PreferenceModel
 from headstart.judges.reward_model import RewardModel
 from headstart.language.settings import Training
@@ -84,6 +86,8 @@ class RewardReport:
         length_accuracy: share of them that "the longer one is better" orders rightly: what length alone would give.
         length_bias: Pearson correlation of reward and length in characters over their completions; None for a pairwise
             model, or where it is not defined.
+        position_bias: of a pairwise model, how much its probabilities change with the order, on average; it is warned
+            of above 0.1.
         dropped: pairs left out, by reason.
         seconds: wall time.
     """
@@ -97,6 +101,7 @@ class RewardReport:
     accuracy_before: float | None
     length_accuracy: float | None
     length_bias: float | None
+    position_bias: float | None
     dropped: dict[str, int]
     seconds: float
 
@@ -148,6 +153,7 @@ def fit_reward_model(
         before,
         _length_accuracy(held),
         _length_bias(judge, held),
+        _position_bias(judge, held),
         {reason: len(row_ids) for reason, row_ids in checked.dropped.items()},
         time.monotonic() - started,
     )
@@ -167,7 +173,7 @@ def accuracy(judge: RewardModel | PreferenceModel, pairs: Sequence[dict[str, Any
     if isinstance(judge, RewardModel):
         gaps = np.subtract(judge.score(prompts, chosen), judge.score(prompts, rejected))
     else:
-        gaps = np.asarray(judge.prefer(prompts, chosen, rejected)) - 0.5
+        gaps = both_orders(judge.prefer_as_shown, prompts, chosen, rejected)[0] - 0.5
     wanted = np.sign(np.subtract([_recorded(pair) for pair in pairs], 0.5))
     return float(np.mean((np.sign(gaps) * wanted + 1) / 2))
 
@@ -293,6 +299,15 @@ def _recorded(pair: dict[str, Any]) -> float:
     """Recorded probability that the chosen side is preferred."""
     probability = pair.get("preference_prob")
     return 1.0 if probability is None else float(probability)
+
+
+def _position_bias(judge: RewardModel | PreferenceModel, pairs: Sequence[dict[str, Any]]) -> float | None:
+    if isinstance(judge, RewardModel) or not pairs:
+        return None
+    prompts, chosen, rejected = ([pair[name] for pair in pairs] for name in ("prompt", "chosen", "rejected"))
+    bias = both_orders(judge.prefer_as_shown, prompts, chosen, rejected)[1]
+    warn_of_position_bias(bias)
+    return float(np.abs(bias).mean())
 
 
 def _length_accuracy(pairs: Sequence[dict[str, Any]]) -> float | None:
