@@ -82,6 +82,15 @@ def test_the_best_completion_is_named(model, prompts, tmp_path):
         whole = [i for i, cut in enumerate(row["truncated"]) if not cut]
         totals = [sum(values) for values in row["model_log_probabilities"]]
         assert row["best"] == max(whole, key=lambda i: totals[i], default=None)
+    judged = tmp_path / "judged.jsonl"
+    assert sample([*common, "--out", str(judged), "--best-by", "regex:w1"]) == 0
+    for row in map(json.loads, judged.read_text().splitlines()):
+        assert row["scores"] == [
+            None if cut else float("w1" in text) for text, cut in zip(row["completions"], row["truncated"])
+        ]
+    with pytest.raises(UsageError, match="nothing-known"):
+        sample([*common, "--out", str(tmp_path / "none.jsonl"), "--best-by", "nothing-known"])
+    assert not (tmp_path / "none.jsonl").exists()
 
 
 def test_prompts_that_do_not_fit_are_refused_before_anything_is_drawn(model, tmp_path):

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import tyro
 
@@ -17,6 +17,8 @@ from headstart.core.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from headstart.core.encoding import Encoder
+    from headstart.judges.judge import Judge
+    from headstart.language.best_of import SelfReward
     from headstart.language.sampler import Sample, Sampler
 
 _BLOCK = 64  # prompts sampled and written together; part of what a seed means
@@ -86,19 +88,20 @@ def sample(arguments: Sequence[str]) -> int:
     options = tyro.cli(SampleOptions, args=list(arguments), prog="headstart lm sample")
     from headstart.core.progress import progress
     from headstart.data.rows import check_rows, load_rows
-    from headstart.language.sampler import Sampling
+    from headstart.language.sampler import Sampling, check_prompts
 
     if options.out.suffix != ".jsonl":
         raise UsageError(f"--out {options.out}: completions are written as .jsonl")
     sampling = Sampling(options.temperature, options.top_k, options.top_p, options.max_tokens, options.stop)
-    rows = list(check_rows(load_rows(options.prompts), "prompt", bad_rows="refuse").dataset)
+    rows: list[dict[str, Any]] = check_rows(load_rows(options.prompts), "prompt", bad_rows="refuse").dataset.to_list()
+    picker = _picker(options.best_by)
     finished = _finished(options, rows)
     if len(finished) == len(rows):
         print(f"{options.out} holds the completions of all {len(rows)} prompts already")
         return 0
     sampler, encoder, context = _engine(options)
     ids = [encoder.encode_prompt(row["prompt"]) for row in rows]
-    _check(ids, options.n, context)
+    check_prompts(ids, options.n, None, context)
     truncated = 0
     with options.out.open("a") as file, progress("sampling", len(rows), not options.quiet) as bar:
         for start in range(0, len(rows), _BLOCK):
@@ -107,7 +110,7 @@ def sample(arguments: Sequence[str]) -> int:
             if missing:
                 groups = sampler.sample([ids[i] for i in block], options.n, sampling, _block_seed(options.seed, start))
                 kept = {i: group for i, group in zip(block, groups) if i in set(missing)}
-                bests = _bests(options.best_by, [rows[i] for i in kept], list(kept.values()))
+                bests = _bests(picker, [rows[i] for i in kept], list(kept.values()))
                 lines = [_line(rows[i], i, group) | best for (i, group), best in zip(kept.items(), bests)]
                 truncated += sum(one.truncated for group in kept.values() for one in group)
                 file.write("".join(json.dumps(line) + "\n" for line in lines))
@@ -222,31 +225,39 @@ def _engine(options: SampleOptions) -> tuple[Sampler, Encoder, int | None]:
     return TransformersSampler(model, encoder, options.batch_size), encoder, context_length(model)
 
 
-def _check(ids: Sequence[Sequence[int]], n: int, context: int | None) -> None:
-    from headstart.language.sampler import check_prompts
-
-    check_prompts(ids, n, None, context)
-
-
 def _block_seed(seed: int, start: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{start}".encode()).digest()[:7])
 
 
-def _bests(
-    best_by: str | None, rows: Sequence[dict[str, Any]], groups: Sequence[Sequence[Sample]]
-) -> list[dict[str, Any]]:
+def _picker(best_by: str | None) -> str | Judge | None:
+    """What picks the best completion.
+
+    Raises:
+        UsageError: there is no such judge, or it compares pairs.
+    """
+    from headstart.judges.judge import Judge
+    from headstart.judges.registry import make_judge
+    from headstart.language.best_of import SELF_REWARDS
+
+    if best_by is None or best_by in SELF_REWARDS:
+        return best_by
+    judge = make_judge(best_by)
+    if not isinstance(judge, Judge):
+        raise UsageError(f"--best-by {best_by} compares pairs; a judge that scores is needed to pick one of many")
+    return judge
+
+
+def _bests(picker: Any, rows: Sequence[dict[str, Any]], groups: Sequence[Sequence[Sample]]) -> list[dict[str, Any]]:
     """What is added to each line: the best completion's position and all their scores."""
-    if best_by is None:
+    from headstart.language.best_of import Best, judge_scores, self_scores
+
+    if picker is None:
         return [{} for _ in groups]
-    from headstart.language.best_of import SELF_REWARDS, Best, judge_scores, self_scores
-
-    if best_by in SELF_REWARDS:
-        scores = [self_scores(group, best_by) for group in groups]
+    if isinstance(picker, str):
+        scores = [self_scores(group, cast("SelfReward", picker)) for group in groups]
     else:
-        from headstart.judges.registry import make_judge
-
         columns = {name: [row[name] for row in rows] for name in rows[0] if name != "prompt"}
-        scores = judge_scores(groups, make_judge(best_by), [row["prompt"] for row in rows], columns)
+        scores = judge_scores(groups, picker, [row["prompt"] for row in rows], columns)
     bests = [Best(list(group), values) for group, values in zip(groups, scores)]
     return [{"best": best.index, "scores": best.scores} for best in bests]
 

@@ -29,39 +29,42 @@ class BufferedLayer(DynamicLayer):
         """Append the states of new tokens; returns all keys and values, "row head position width"."""
         past = self.get_seq_length()
         length = past + key_states.shape[-2]
-        if self.buffers is None or length > self.buffers[0].shape[-2]:
-            self._move((key_states, value_states), None, max(length + _ROOM, 2 * past))
-        for buffer, states in zip(self.buffers or (), (key_states, value_states)):
+        buffers, new = self.buffers, (key_states, value_states)
+        if buffers is None or length > buffers[0].shape[-2]:
+            buffers = self._moved(new, None, max(length + _ROOM, 2 * past))
+        for buffer, states in zip(buffers, new):
             buffer[:, :, past:length] = states
-        self._view(length)
-        return self.keys, self.values
+        return self._hold(buffers, length)
 
     def batch_repeat_interleave(self, repeats: int) -> None:
         """Each row ``repeats`` times, one after the other."""
         if self.buffers is not None:
-            rows = torch.arange(len(self.keys), device=self.keys.device).repeat_interleave(repeats)
-            self._move((self.keys, self.values), rows, self.buffers[0].shape[-2])
+            rows = torch.arange(len(self.buffers[0]), device=self.buffers[0].device)
+            self.batch_select_indices(rows.repeat_interleave(repeats))
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Only these rows."""
         if self.buffers is not None:
-            self._move((self.keys, self.values), indices, self.buffers[0].shape[-2])
+            moved = self._moved(self.buffers, indices, self.buffers[0].shape[-2])
+            self._hold(moved, self.get_seq_length())
 
-    def _move(self, like: tuple[Tensor, Tensor], rows: Tensor | None, room: int) -> None:
-        length = self.get_seq_length()
+    def _moved(self, like: tuple[Tensor, Tensor], rows: Tensor | None, room: int) -> tuple[Tensor, Tensor]:
+        """New buffers of that room with the chosen rows of the past."""
+        length, held = self.get_seq_length(), self.buffers or (None, None)
         moved = []
-        for states, past in zip(like, (self.keys, self.values)):
+        for states, past in zip(like, held):
             count = len(states) if rows is None else len(rows)
             buffer = states.new_empty(count, states.shape[1], room, states.shape[-1])
-            if length:
-                buffer[:, :, :length] = past if rows is None else past[rows]
+            if past is not None:
+                buffer[:, :, :length] = past[:, :, :length] if rows is None else past[rows, :, :length]
             moved.append(buffer)
-        self.buffers, self.dtype, self.device, self.is_initialized = tuple(moved), like[0].dtype, like[0].device, True
-        self._view(length)
+        return moved[0], moved[1]
 
-    def _view(self, length: int) -> None:
-        if self.buffers is not None:
-            self.keys, self.values = (buffer[:, :, :length] for buffer in self.buffers)
+    def _hold(self, buffers: tuple[Tensor, Tensor], length: int) -> tuple[Tensor, Tensor]:
+        self.buffers, self.dtype, self.device, self.is_initialized = buffers, buffers[0].dtype, buffers[0].device, True
+        keys, values = (buffer[:, :, :length] for buffer in buffers)
+        self.keys, self.values = keys, values
+        return keys, values
 
 
 def new_cache(configuration: Any) -> Cache:

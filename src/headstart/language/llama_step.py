@@ -42,7 +42,7 @@ class LlamaStep:
         positions: how many positions may be reached.
     """
 
-    def __init__(self, model: LlamaForCausalLM, positions: int):
+    def __init__(self, model: Any, positions: int):
         configuration, inner = model.config, model.model
         self.model, self.epsilon = model, configuration.rms_norm_eps
         self.width, self.query_heads = configuration.hidden_size, configuration.num_attention_heads
@@ -102,7 +102,7 @@ class LlamaStep:
         )
 
 
-def _joined(*parts: torch.nn.Linear) -> tuple[Tensor, Tensor | None]:
+def _joined(*parts: Any) -> tuple[Tensor, Tensor | None]:
     """Several maps of the same input as one."""
     biases = [part.bias for part in parts if part.bias is not None]
     return torch.cat([part.weight for part in parts]), torch.cat(biases) if biases else None

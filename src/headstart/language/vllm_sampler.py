@@ -6,6 +6,7 @@ of vLLM's shape (``RequestOutput``, ``CompletionOutput``, ``Logprob``).
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -148,10 +149,9 @@ def read_prompt(answer: Any, ids: Sequence[int], start: int) -> list[float]:
 
 def _vllm() -> Any:
     try:
-        import vllm
+        return importlib.import_module("vllm")
     except ImportError as error:
         raise UsageError(
             "vLLM is not installed: pip install vllm (on a machine with an accelerator it supports), or use the"
             " transformers sampler"
         ) from error
-    return vllm

@@ -128,10 +128,9 @@ class Skills:
             skill: which; any by default.
         """
         unseen = part == "unseen"
-        if skill is None:
-            skill = _one_of(rng, ("MATH", "COPY", "IF") if unseen else SKILLS)
-        if skill != "IF":
-            return SkillProblem(skill, self._task(rng, skill, unseen))
+        chosen: Skill = skill or _one_of(rng, ("MATH", "COPY", "IF") if unseen else SKILLS)
+        if chosen != "IF":
+            return SkillProblem(chosen, self._task(rng, chosen, unseen))
         pairs, single = (HELD_OUT_PAIRS, HELD_OUT_CONSTRAINTS) if unseen else (KNOWN_PAIRS, KNOWN_CONSTRAINTS)
         names = pairs[rng.integers(len(pairs))] if rng.random() < 0.3 else (_one_of(rng, single),)
         inner = _one_of(rng, ("MATH", "COPY", "FACT"))
@@ -224,7 +223,7 @@ class Skills:
             else:
                 problem = self.sample_problem(rng)
                 rows.append(Scraped(self.prompt(problem), self.demo(problem, rng), ""))
-        return [rows[i] for i in rng.permutation(count)]
+        return [rows[int(i)] for i in rng.permutation(count)]
 
     def _task(self, rng: np.random.Generator, skill: str, unseen: bool) -> Any:
         if skill == "MATH":
