@@ -58,7 +58,7 @@ def plot(arguments: Sequence[str]) -> int:
         headed = texts if texts and texts[0].startswith("?") else (f"?{'&'.join(defaults)}", *texts)
         filters = Filters.parse(headed)
         metrics.add(filters.header["metric"])
-        axes.add(AXES[filters.header["xaxis"]])
+        axes.update(label for axis, label in AXES.items() if axis == filters.header["xaxis"])
         arms += select(options.folders, filters, options.worlds)
     for line in (line for arm in arms for line in arm.skipped):
         print(f"left out {line}", file=sys.stderr)
