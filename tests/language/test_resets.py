@@ -69,10 +69,9 @@ def test_without_resets_the_references_change_nothing():
 
 
 def test_resets_find_what_chance_does_not():
-    world = TokenChain(steps=8, complete=1.0)
+    world = TokenChain(complete=1.0)
     with_resets, without = (
-        world.success(ChainLearner(reset_fraction=fraction, responses=64).learn(world, 25, 0)[-1])
-        for fraction in (0.5, 0.0)
+        world.success(ChainLearner(reset_fraction=fraction).learn(world, 30, 0)[-1]) for fraction in (0.5, 0.0)
     )
     assert with_resets > 0.5 > without
 
@@ -80,7 +79,7 @@ def test_resets_find_what_chance_does_not():
 def test_a_word_that_is_always_given_is_never_learned():
     world = TokenChain(steps=3, complete=1.0)
     policies = ChainLearner(reset_fraction=1.0, min_prefix=1).learn(world, 20, 0)
-    assert np.array_equal(policies[-1][0], world.start()[0])
+    assert np.allclose(policies[-1][0], world.start()[0], atol=1e-12)
     assert world.success(policies[-1]) > 0.4
 
 

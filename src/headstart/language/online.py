@@ -70,7 +70,7 @@ class Online:
     advantage: Literal["leave_one_out", "group_normalized"] = "leave_one_out"
     """Baseline of policy gradients: the prompt's other completions, or those and their deviation (GRPO)."""
     reset_fraction: float = 0.0
-    """Part of completions that begin with a prefix of a recorded answer (dataset resets, DR-PO)."""
+    """Part of prompts whose completions go on from a prefix of a recorded answer (dataset resets, DR-PO)."""
     reset_column: str = "chosen"
     """Column of the prompts that holds recorded answers."""
     min_prefix: int = 0
@@ -199,13 +199,15 @@ class Collected:
         sampler = self.sampler or TransformersSampler(learner.model, learner.encoder)
         shares = np.array_split(np.arange(plan.completions), len(plan.temperatures))
         drawn: list[list[tuple[str, Sample]]] = [[] for _ in prompts]
+        # All completions of a prompt go on from the same prefix, so that each is a baseline for the others.
+        forced = (
+            self._prefixes(prompts, learner, _seed(self.seed, iteration, first, 0, 2)) if plan.reset_fraction else None
+        )
         for part, (temperature, share) in enumerate(zip(plan.temperatures, shares, strict=True)):
             sampling = Sampling(temperature, plan.top_k, plan.top_p, plan.max_tokens, plan.stop)
-            for number in range(len(share)) if plan.reset_fraction else [None]:
-                seed = _seed(self.seed, iteration, first, part, number or 0)
-                count, forced = (len(share), None) if number is None else (1, self._prefixes(prompts, learner, seed))
-                for held, samples in zip(drawn, sampler.sample(ids, count, sampling, seed, forced), strict=True):
-                    held += [("policy", sample) for sample in samples]
+            seed = _seed(self.seed, iteration, first, part, 0)
+            for held, samples in zip(drawn, sampler.sample(ids, len(share), sampling, seed, forced), strict=True):
+                held += [("policy", sample) for sample in samples]
         extra = (plan.comparator == "reference") + plan.calibrate
         if extra:
             with learner.reference() as model:

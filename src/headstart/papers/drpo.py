@@ -58,6 +58,7 @@ class Size:
         text_iterations: there.
         prompts: of each of these.
         held_out: prompts of an evaluation.
+        taught: steps on the careless writer's demonstrations that make the start there.
     """
 
     iterations: int = 150
@@ -65,9 +66,10 @@ class Size:
     text_iterations: int = 30
     prompts: int = 64
     held_out: int = 512
+    taught: int = 150
 
 
-FULL, QUICK = Size(), Size(60, 1, 2, 16, 32)
+FULL, QUICK = Size(), Size(30, 1, 1, 16, 32, 5)
 
 
 def run(seed: int, quick: bool) -> Result:
@@ -84,7 +86,7 @@ def run(seed: int, quick: bool) -> Result:
 
 def text(seed: int, size: Size) -> dict[str, dict[str, float]]:
     """PPO in key words, with and without resets: sparse reward, true reward, KL and share of the words given."""
-    start, generator, judge = Start.of(seed, CARELESS), np.random.default_rng([seed, 8]), Conditions()
+    start, generator, judge = Start.of(seed, CARELESS, size.taught), np.random.default_rng([seed, 8]), Conditions()
     problems = WORLD.sample_problems(size.text_iterations * size.prompts, generator)
     references = WORLD.write(problems, generator, CAREFUL)
     prompts = [
