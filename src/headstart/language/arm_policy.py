@@ -56,6 +56,7 @@ class Freshness:
         candidates: of a group; pairs and the best are taken within groups.
         states: contexts that are trained on.
         learning_rate: of Adam.
+        start: steps that bring the policy to the reference at the beginning.
     """
 
     steps: int = 200
@@ -64,6 +65,7 @@ class Freshness:
     candidates: int = 10
     states: int = 10
     learning_rate: float = 1e-3
+    start: int = 100
 
     def __post_init__(self) -> None:
         if self.reuse < 1 or self.steps % self.reuse:
@@ -87,7 +89,7 @@ class Freshness:
         contexts = torch.from_numpy(world.contexts(self.states, generator)).float()
         unseen = torch.from_numpy(world.contexts(100, generator)).float()
         reference = torch.from_numpy(world.reference).float().expand(self.states, -1)
-        policy = start_at_reference(ArmPolicy(seed), contexts, reference)
+        policy = start_at_reference(ArmPolicy(seed), contexts, reference, self.start)
         optimizer = torch.optim.Adam(policy.parameters(), lr=self.learning_rate)
         rewards = torch.from_numpy(world.rewards).float()
         curve = [_reward(policy, unseen, rewards)]
@@ -127,7 +129,7 @@ class Freshness:
 
 
 def start_at_reference(
-    policy: ArmPolicy, contexts: Float[Tensor, "state context"], reference: Float[Tensor, "state arm"], steps: int = 100
+    policy: ArmPolicy, contexts: Float[Tensor, "state context"], reference: Float[Tensor, "state arm"], steps: int
 ) -> ArmPolicy:
     """Bring a policy to the reference by descending KL(policy || reference), as the experiment has it."""
     optimizer = torch.optim.Adam(policy.parameters(), lr=0.01)

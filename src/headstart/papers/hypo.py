@@ -171,7 +171,7 @@ PAPER = Paper(
     judge=judge,
     table=table,
     draw=draw,
-    quick_seeds=(0, 1),
+    quick_seeds=(0,),
     deviations=(
         "A bandit in which everything can be summed, in place of Pythia on summaries and Llama-3 on chat; win rates "
         "and benchmarks are not run.",

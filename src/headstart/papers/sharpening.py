@@ -28,7 +28,7 @@ OURS = f"imitation of the best of {CANDIDATES[1]}"
 
 def run(seed: int, quick: bool) -> Result:
     """Both parts of one seed, each in a world of its own."""
-    trials, bits = (20, BITS[:2]) if quick else (TRIALS, BITS)
+    trials, bits = (20, BITS[:1]) if quick else (TRIALS, BITS)
     return {"law": coverage_law(seed, trials), "bits": {str(size): teach(seed, size) for size in bits}}
 
 
@@ -195,7 +195,7 @@ PAPER = Paper(
     judge=judge,
     table=table,
     draw=draw,
-    quick_seeds=(0, 1),
+    quick_seeds=(0,),
     deviations=(
         "Not shown here: the tiny language model whose greedy decoding is led astray where the best of N is not, with "
         "imitation of its choices at temperature 1; nor any pretrained model on MATH, GSM8k or ProntoQA.",
