@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -55,7 +54,7 @@ def sides(model: Any, tokenizer: Any, batch: int, prompt: int, new: int, way: st
     return {"headstart": ours, "generate": theirs}
 
 
-def compare(title: str, calls: dict[str, Callable[[], int]], repetitions: int) -> dict[str, Any]:
+def compare(title: str, calls: dict[str, Callable[[], int]], repetitions: int) -> dict[str, list[float]]:
     """Tokens a second of both, in turn, and the ratios repetition by repetition; also by processor time."""
     rates: dict[str, list[float]] = {name: [] for name in calls}
     processor: dict[str, list[float]] = {name: [] for name in calls}
@@ -75,7 +74,12 @@ def compare(title: str, calls: dict[str, Callable[[], int]], repetitions: int) -
         f" ({min(ratios):.2f}-{max(ratios):.2f}); by processor time {statistics.median(work):.2f}x",
         flush=True,
     )
-    return {"rates": rates, "processor_rates": processor, "ratio": statistics.median(ratios)}
+    return {
+        f"{title}: headstart, tokens/s": rates["headstart"],
+        f"{title}: generate, tokens/s": rates["generate"],
+        f"{title}: ratio": ratios,
+        f"{title}: ratio by processor time": work,
+    }
 
 
 def main() -> None:
@@ -85,22 +89,21 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32", help="of Gemma-3-270M")
     parser.add_argument("--without", nargs="*", default=[], choices=["tiny", "gemma"])
     options = parser.parse_args()
-    results = {}
+    measures: dict[str, list[float]] = {}
     if "tiny" not in options.without:
         tokenizer = word_tokenizer([f"w{i}" for i in range(60)])
         model = tiny_model(tokenizer)
         use_suitable_threads(model)
         for way in (UNIFORM, UNEQUAL, SHARED):
             title = f"tiny model, batch 64, 48 tokens, {way}"
-            results[title] = compare(title, sides(model, tokenizer, 64, 16, 48, way), options.repetitions)
+            measures |= compare(title, sides(model, tokenizer, 64, 16, 48, way), options.repetitions)
     if "gemma" not in options.without:
         model, tokenizer = load_model("gemma-3-270m", dtype=options.dtype)
         use_suitable_threads(model)
         for way in (UNIFORM, UNEQUAL, SHARED):
             title = f"Gemma-3-270M {options.dtype}, batch 8, 32 tokens, {way}"
-            results[title] = compare(title, sides(model, tokenizer, 8, 64, 32, way), options.repetitions)
-    record("language_sampling", results)
-    print(json.dumps({title: round(result["ratio"], 3) for title, result in results.items()}, indent=2))
+            measures |= compare(title, sides(model, tokenizer, 8, 64, 32, way), options.repetitions)
+    record("language_sampling", {"measures": measures})
 
 
 if __name__ == "__main__":

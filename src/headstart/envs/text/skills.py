@@ -168,7 +168,7 @@ class Skills:
         answer = self.answer(problem)
         if arithmetic is None:
             if imperfect:
-                answer[rng.integers(len(answer))] = f"s{rng.integers(self.symbols)}"
+                answer[int(rng.integers(len(answer)))] = f"s{rng.integers(self.symbols)}"
             return " ".join(answer)
         world = self.chain(len(arithmetic.operands))
         if not imperfect:
@@ -214,7 +214,7 @@ class Skills:
         rows = []
         for number in range(count):
             if number < round(share * count):
-                problem = evaluation[rng.integers(len(evaluation))]
+                problem = _one_of(rng, evaluation)
                 words, kind = self.prompt(problem).split(), "verbatim" if number % 2 == 0 else "changed"
                 if kind == "changed":
                     place = int(rng.integers(1, len(words)))
