@@ -62,7 +62,7 @@ class LiveCascading:
             raise UsageError(
                 f"state is {state} and step {step}; there are {self.spec.states} states and {self.spec.horizon} steps"
             )
-        shown = np.asarray(self.learner.recommend(self.state, np.int32(step), np.int32(state)))
+        shown = np.asarray(self.state.lists)[step, state]
         return [int(item) for item in shown if item != NOTHING]
 
     def update(self, state: int, shown: Sequence[int], clicked: int | None, next_state: int) -> None:
