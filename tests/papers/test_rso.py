@@ -73,7 +73,7 @@ def results():
         law = {"counts": counts, "collapsed": counts, "acceptance": acceptance}
         return {"law": law, "tables": tables, "hacked": tables} | ({"text": text} if seed < 5 else {})
 
-    return [one(seed) for seed in range(10)]
+    return [one(seed) for seed in range(6)]
 
 
 def test_each_claim_is_judged_by_its_own_numbers():
