@@ -36,6 +36,10 @@ _add("rlhf-workflow", "RLHF Workflow: From Reward Modeling to Online RLHF")
 _add("alol", "Leftover-Lunch: Advantage-based Offline Reinforcement Learning for Language Models")
 _add("drpo", "Dataset Reset Policy Optimization for RLHF")
 _add("rso", "Statistical Rejection Sampling Improves Preference Optimization")
+_add(
+    "online-offline-alignment",
+    "Understanding the Performance Gap between Online and Offline Alignment Algorithms",
+)
 _add("hypo", "The Importance of Online Data: Understanding Preference Fine-tuning via Coverage")
 _add("xpo", "Exploratory Preference Optimization")
 _add("vpo", "Value-Incentivized Preference Optimization")

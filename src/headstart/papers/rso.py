@@ -289,7 +289,8 @@ PAPER = Paper(
             sentence="Accepted responses follow the policy that is sought.",
             test=(
                 "chi-square test of the kinds accepted first, 4200 sets of 200 different candidates of ten kinds over "
-                "all seeds, kinds of which fewer than five are expected taken together: p > 0.01 at each of the temperatures 0.2, 0.5 and 2"
+                "all seeds, kinds of which fewer than five are expected taken together: p > 0.01 at each of the "
+                "temperatures 0.2, 0.5 and 2"
             ),
         ),
         Claim(
