@@ -280,7 +280,6 @@ PAPER = Paper(
     ),
     tried=(
         "Diversity of A-LoL seq: with 350 steps in place of 250, one seed, it was above that of R-GOLD (0.81 and 0.72). "
-        "The best response to a prompt is a single text here, so that the policy of the highest reward repeats itself "
-        "most.",
+        "The best response to a prompt is a single text here, so that the policy of the highest reward repeats most.",
     ),
 )

@@ -24,10 +24,11 @@ from headstart.papers import figures
 from headstart.papers.key_words import LONGEST, WORLD, Rows, Start, Trained, labelled, prompts_of, sides
 from headstart.papers.paper import Claim, Paper, Result, Row, Verdict
 
-METHOD, RATE = IPO(tau=0.1), 2e-3
-OFFLINE = {"offline": (METHOD, RATE), "offline, low rate": (METHOD, 5e-4)} | {
+METHOD, RATE = IPO(tau=0.1), 5e-4
+OFFLINE = {
+    "offline": (METHOD, RATE),
+    "offline, high rate": (METHOD, 2e-3),
     "offline, beta 0.5": (IPO(tau=0.5), RATE),
-    "offline, beta 0.5, low rate": (IPO(tau=0.5), 5e-4),
 }
 ARMS = ("online", "shuffled", *OFFLINE, "final pairs")
 AT_KL, MARGIN = 2.0, 0.1
@@ -250,7 +251,7 @@ PAPER = Paper(
             sentence="Online reaches a higher true reward than offline ever does.",
             test=(
                 "paired bootstrap over seeds, 95 % interval of the highest true reward of any evaluation, online minus "
-                "the best of four offline settings: lower end > 0"
+                "the best of three offline settings: lower end > 0"
             ),
         ),
         Claim(
@@ -282,7 +283,7 @@ PAPER = Paper(
             sentence="At the same KL, online is not behind.",
             test=(
                 f"paired bootstrap over seeds, 95 % interval of the true reward at KL {AT_KL:g} (linear between "
-                f"evaluations), online minus the best of four offline settings: lower end > -{MARGIN}"
+                f"evaluations), online minus the best of three offline settings: lower end > -{MARGIN}"
             ),
         ),
     ),
@@ -293,7 +294,7 @@ PAPER = Paper(
         "learned reward": "Bradley–Terry on seven features, from the recorded pairs",
         "method": f"IPO, beta 0.1, AdamW {RATE:g} constant, batch 32, {FULL.iterations * FULL.steps} steps",
         "online": f"{FULL.iterations} times: two responses to each of {FULL.prompts} prompts, {FULL.steps} steps",
-        "offline": "beta 0.1 and 0.5, learning rate 5e-4 and 2e-3; where one offline arm is meant, that of the method",
+        "offline": "as online, also with learning rate 2e-3 or with beta 0.5; one arm is meant where no more are named",
         "final pairs": f"{FULL.pairs} prompts, two responses of the final online policy, labelled by the annotator",
         "evaluation": f"after every {FULL.steps} steps, one response to each of {FULL.held_out} prompts",
     },
@@ -311,5 +312,9 @@ PAPER = Paper(
         "policy the gap is not to be expected, and that arm is left out.",
         "Best-of-two losses, sizes of policies and partial shuffles are left out; that a replay in order leads to the "
         "same weights is among the tests.",
+    ),
+    tried=(
+        "Learning rate 2e-3 throughout, one seed: the policy left the start without gaining, online and offline (at a KL "
+        "of 2 nats 0.20 less online than the best offline setting, which had a low rate); the other four claims held.",
     ),
 )
