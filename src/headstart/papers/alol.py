@@ -279,7 +279,7 @@ PAPER = Paper(
         "PPO, PRO and DPO are not among the arms (figures 2 and 3).",
     ),
     tried=(
-        "Diversity of A-LoL seq: with 350 steps in place of 250, one seed, it was above that of R-GOLD (0.81 and 0.72). "
+        "Diversity of A-LoL seq: with 350 steps in place of 250, one seed, it was above that of R-GOLD (0.81, 0.72). "
         "The best response to a prompt is a single text here, so that the policy of the highest reward repeats most.",
     ),
 )

@@ -314,7 +314,7 @@ PAPER = Paper(
         "same weights is among the tests.",
     ),
     tried=(
-        "Learning rate 2e-3 throughout, one seed: the policy left the start without gaining, online and offline (at a KL "
-        "of 2 nats 0.20 less online than the best offline setting, which had a low rate); the other four claims held.",
+        "Learning rate 2e-3 throughout, one seed: the policy left the start without gaining, online and offline (at a "
+        "KL of 2 nats 0.20 less online than the best offline setting, which had a low rate); the other four claims held.",
     ),
 )
