@@ -14,6 +14,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from headstart.cli import main
 from headstart.core.causal_models import load_model
 from headstart.core.errors import CheckpointError, DataError, DivergenceError, UsageError
 from headstart.language.dpo import DPO
@@ -231,3 +232,36 @@ def test_a_loss_that_is_not_finite_stops_with_the_weights_as_they_were(key_words
             training=Training(steps=400, **{**FAST, "learning_rate": 1e18, "log_every": 100}),
             folder=tmp_path / "run", show_progress=False,
         )  # fmt: skip
+
+
+def test_recomputing_activations_changes_no_gradient(key_words, prompts, tmp_path):
+    world, folder = key_words
+    runs = [
+        train(
+            "dpo", folder, pairs(world, prompts), training=Training(steps=3, gradient_checkpointing=on, **FAST),
+            folder=tmp_path / f"{on}", show_progress=False,
+        )
+        for on in (False, True)
+    ]  # fmt: skip
+    one, two = (run.folder.metrics(["gradient_norm"])["value"].to_list() for run in runs)
+    assert one == pytest.approx(two, rel=1e-5)
+    assert any(getattr(layer, "gradient_checkpointing", False) for layer in runs[1].model.modules())
+
+
+def test_a_run_from_files_goes_on_from_its_record_and_is_reported(key_words, prompts, tmp_path, capsys):
+    world, folder = key_words
+    data = tmp_path / "pairs.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in pairs(world, prompts)))
+    words = [
+        "lm", "ipo", "--model", str(folder), "--data", str(data), "--steps", "6", "--learning-rate", "1e-3",
+        "--out", str(tmp_path / "run"), "--quiet",
+    ]  # fmt: skip
+    assert main(words) == 0
+    assert main([*words, "--resume"]) == 0
+    assert main(["resume", str(tmp_path / "run"), "--quiet"]) == 0
+    assert capsys.readouterr().out.count("run recorded in") == 3
+    assert main(["report", str(tmp_path / "run"), "--out", str(tmp_path / "page.html")]) == 0
+    assert "ipo" in (tmp_path / "page.html").read_text()
+    words[words.index("1e-3")] = "2e-3"
+    assert main([*words, "--resume"]) == 2
+    assert "begun with another training" in capsys.readouterr().err

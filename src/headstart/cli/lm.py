@@ -123,11 +123,12 @@ def _train(name: str, arguments: Sequence[str]) -> int:
         resume=options.resume,
         show_progress=not options.quiet,
     )
-    _summarise(run)
+    summarise(run)
     return 0
 
 
-def _summarise(run: Any) -> None:
+def summarise(run: Any) -> None:
+    """Print what a language run came to, and where it is."""
     import polars as pl
 
     table = run.folder.metrics().filter(pl.col("name").str.starts_with("evaluation/"))

@@ -116,16 +116,24 @@ def resume(arguments: Sequence[str]) -> int:
     """Run ``headstart resume``."""
     import tyro
 
-    from headstart.control.training import resume as resume_run
-    from headstart.core.compilation import keep_compiled_programs
+    from headstart.runs.folder import RunFolder
 
-    keep_compiled_programs()
     _stop_when_told()
     options = tyro.cli(
         tyro.conf.configure(tyro.conf.PositionalRequiredArgs)(ResumeOptions),
         args=list(arguments),
         prog="headstart resume",
     )
+    if RunFolder.open(options.run).config.get("wing") == "language":
+        from headstart.cli.lm import summarise
+        from headstart.language.training import resume as resume_language
+
+        summarise(resume_language(options.run, show_progress=not options.quiet))
+        return 0
+    from headstart.control.training import resume as resume_run
+    from headstart.core.compilation import keep_compiled_programs
+
+    keep_compiled_programs()
     _summarise(resume_run(options.run, workers=options.workers, show_progress=not options.quiet))
     return 0
 

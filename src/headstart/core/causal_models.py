@@ -49,15 +49,17 @@ def load_model(name_or_path: str | Path, *, dtype: str = "float32", device: str 
         where, options = (source if source.exists() else str(source)), {}
         if source.is_dir():
             _require_weights(source)
-        elif source.is_absolute() or str(source).startswith("."):
+        elif source.is_absolute() or str(source).startswith(".") or len(source.parts) > 2:
             raise UsageError(f"no model at {source}: no such folder")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options)
-        model, found = transformers.AutoModelForCausalLM.from_pretrained(
+        loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
             where, dtype=kind, output_loading_info=True, **options
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise UsageError(f"cannot load a causal language model from {name_or_path}: {_first_line(error)}") from error
+        where = "" if source.exists() else "no such folder here, and not had from the hub either: "
+        raise UsageError(f"cannot load the model {name_or_path}: {where}{_first_line(error)}") from error
+    model, found = loaded
     lost = sorted(found["missing_keys"])
     if lost:
         raise CheckpointError(

@@ -14,9 +14,15 @@ from headstart.language.learner import Learner
 from headstart.language.sampler import Sampling
 from headstart.language.transformers_sampler import TransformersSampler
 
+SHOWN = 8
+"""Completions that are kept to be looked at."""
+
 
 class Evaluation:
     """Judges one completion to each held-out prompt.
+
+    Attributes:
+        samples: prompt, completion and reward of the first few, as they last were.
 
     Args:
         prompts: rows with a ``prompt`` and whatever the judge reads.
@@ -27,6 +33,7 @@ class Evaluation:
 
     def __init__(self, prompts: Sequence[Mapping[str, Any]], judge: Any, sampling: Sampling, seed: int):
         self.prompts, self.judge, self.sampling, self.seed = prompts, judge, sampling, seed
+        self.samples: list[dict[str, Any]] = []
 
     def __call__(self, learner: Learner) -> dict[str, float]:
         """Mean reward, tokens, characters, distinct share, share cut short, and KL to the reference if there is one."""
@@ -40,10 +47,16 @@ class Evaluation:
             "distinct": len(set(zip((str(row["prompt"]) for row in self.prompts), texts))) / len(texts),
             "truncated": float(np.mean([sample.truncated for sample in drawn])),
         }
+        scores: Sequence[float | None] = [None] * len(texts)
         if isinstance(self.judge, Judge):
             columns = {name: [row[name] for row in self.prompts] for name in self.prompts[0]}
-            scores = [s for s in checked_scores(self.judge, columns.pop("prompt"), texts, columns) if s is not None]
-            told["reward"] = float(np.mean(scores)) if scores else float("nan")
+            scores = checked_scores(self.judge, columns.pop("prompt"), texts, columns)
+            given = [score for score in scores if score is not None]
+            told["reward"] = float(np.mean(given)) if given else float("nan")
+        self.samples = [
+            {"prompt": row["prompt"], "completion": text, "reward": score}
+            for row, text, score in zip(self.prompts[:SHOWN], texts, scores, strict=False)
+        ]
         if learner.keeps_reference:
             rows = [
                 EncodedRow({"completion": Encoded(prompt, sample.ids, sample.truncated)})

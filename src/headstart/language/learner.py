@@ -97,6 +97,10 @@ class Learner:
         else:
             raise UsageError(f"{self.method.name} keeps no reference model")
 
+    def forget_reference(self) -> None:
+        """Free the memory of the frozen copy, once nothing will be compared with it any more."""
+        self._reference = None
+
     def prepare(self, rows: Sequence[EncodedRow]) -> list[EncodedRow]:
         """The rows with the reference's log-probabilities, where the method needs them and they are not there yet."""
         if not self.needs_reference or all(row.reference for row in rows):
@@ -117,6 +121,13 @@ class Learner:
         """
         size = self.training.micro_batch_size or len(rows)
         metrics: dict[str, float] = {}
+        with self._recomputing():
+            self._accumulate(rows, own, size, metrics)
+        return metrics | self.take_step()
+
+    def _accumulate(
+        self, rows: Sequence[EncodedRow], own: Sequence[EncodedRow], size: int, metrics: dict[str, float]
+    ) -> None:
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             share, each = len(part) / len(rows), len(own) // len(rows)
@@ -131,7 +142,18 @@ class Learner:
             (loss * share).backward()
             for name, value in {"loss": loss, **told}.items():
                 metrics[name] = metrics.get(name, 0.0) + share * float(value.detach())
-        return metrics | self.take_step()
+
+    @contextmanager
+    def _recomputing(self) -> Iterator[None]:
+        """Layers recompute their activations only while they train; dropout, in other modules, stays off."""
+        layers = [layer for layer in self.model.modules() if getattr(layer, "gradient_checkpointing", False)]
+        for layer in layers:
+            layer.training = True
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.training = False
 
     def _loss_batch(self, rows: Sequence[EncodedRow]) -> LossBatch:
         return loss_batch(self.model, self.method, rows, self.encoder.padding, self.device)
@@ -205,7 +227,7 @@ def _with_adapter(model: Any, training: Training) -> Any:
         return model
     import peft
 
-    alpha = training.lora_alpha or 2.0 * training.lora_rank
+    alpha = training.lora_alpha or 2 * training.lora_rank
     adapter = peft.LoraConfig(
         r=training.lora_rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM", lora_dropout=0.0
     )

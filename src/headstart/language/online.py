@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from datasets import Dataset
 from headstart.core.encoding import Encoded
 from headstart.core.errors import UsageError
 from headstart.data.row_conversion import Rule, best, first_round, knockout_pairs, rejection_sample, to_pairs
-from headstart.judges.judge import Judge, PairJudge, checked_scores
+from headstart.judges.judge import Forgiving, Judge, PairJudge, checked_scores
 from headstart.language.advantages import group_normalized, leave_one_out
 from headstart.language.encoded_rows import EncodedRow, encode_rows, with_reference
 from headstart.language.inpo import INPO
@@ -283,14 +283,14 @@ class Collected:
         plan = self.plan
         dataset = Dataset.from_list([{name: group[name] for name in _LEARNED if name in group} for group in groups])
         if plan.pairing == "best":
-            return list(best(dataset))
+            return _plain(best(dataset))
         if plan.pairing == "knockout":
             assert isinstance(self.judge, PairJudge)
-            return list(knockout_pairs(dataset, self.judge).dataset)
+            return _plain(knockout_pairs(dataset, Forgiving(self.judge)).dataset)
         if plan.pairing == "rejection":
             seed = _seed(self.seed, iteration, 0, 0, 1)
-            return list(first_round(rejection_sample(dataset, plan.kept, plan.sampling_beta, seed), seed=seed))
-        return list(to_pairs(dataset, plan.pairing, plan.length_penalty).dataset)
+            return _plain(first_round(rejection_sample(dataset, plan.kept, plan.sampling_beta, seed), seed=seed))
+        return _plain(to_pairs(dataset, cast("Rule", plan.pairing), plan.length_penalty).dataset)
 
     def _told(self, row: dict[str, Any]) -> dict[str, Any]:
         """A row with what its method's loss may read."""
@@ -357,6 +357,10 @@ _SAMPLED = {
     "left_out",
 }
 _PER_COMPLETION = ("completions", "completion_ids", "truncated", "sources", "forced", "log_probabilities", "rewards")
+
+
+def _plain(dataset: Dataset) -> list[dict[str, Any]]:
+    return [dict(row) for row in dataset]
 
 
 def _drawn(values: Any, row: EncodedRow) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from headstart.core.encoding import Encoded
 from headstart.language.encoded_rows import EncodedRow, encode_rows, with_reference
 from headstart.language.hypo import HyPO
+from headstart.language.kto import KTO
 from headstart.language.learner import Learner
 from headstart.language.sampler import Sampling
 from headstart.language.transformers_sampler import TransformersSampler
@@ -24,22 +25,34 @@ class Recorded:
         steps: optimiser steps.
         seed: of the completions that HyPO draws.
         max_tokens: longest of those, in tokens.
+        keep_reference: keep the reference model after its log-probabilities are there.
     """
 
     iterations = 1
     history = "current"
 
-    def __init__(self, data: Sequence[Mapping[str, Any]], steps: int, seed: int, max_tokens: int = 128):
+    def __init__(
+        self,
+        data: Sequence[Mapping[str, Any]],
+        steps: int,
+        seed: int,
+        max_tokens: int = 128,
+        keep_reference: bool = True,
+    ):
         self.data, self.steps, self.seed, self.max_tokens = data, steps, seed, max_tokens
+        self.keep_reference = keep_reference
 
     def rows(self, iteration: int, learner: Learner, folder: Path) -> list[EncodedRow]:
         """All of them, with the reference's log-probabilities where the method needs them."""
-        return learner.prepare(encode_rows(list(self.data), learner.method, learner.encoder))
+        rows = learner.prepare(encode_rows(list(self.data), learner.method, learner.encoder))
+        if not self.keep_reference and not self._draws(learner) and not isinstance(learner.method, KTO):
+            learner.forget_reference()
+        return rows
 
     def own(self, rows: Sequence[EncodedRow], learner: Learner, step: int) -> list[EncodedRow]:
         """HyPO's completions, drawn from the policy as it is at temperature 1; nothing for other methods."""
         method = learner.method
-        if not isinstance(method, HyPO) or not method.kl_coef:
+        if not isinstance(method, HyPO) or not self._draws(learner):
             return []
         prompts = [next(iter(row.sides.values())).prompt for row in rows]
         seed = int(np.random.SeedSequence((self.seed, 11, step)).generate_state(1, np.uint32)[0])
@@ -52,3 +65,6 @@ class Recorded:
         ]
         with learner.reference() as reference:
             return with_reference(fresh, reference, learner.encoder.padding, learner.device)
+
+    def _draws(self, learner: Learner) -> bool:
+        return isinstance(learner.method, HyPO) and learner.method.kl_coef > 0

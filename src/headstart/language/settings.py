@@ -37,7 +37,7 @@ class Training:
     """Recompute activations in the backward pass: less memory, about a third more time."""
     lora_rank: int = 0
     """Rank of low-rank adapters; 0 trains every weight."""
-    lora_alpha: float | None = None
+    lora_alpha: int | None = None
     """Scale of the adapters; twice the rank by default."""
     max_prompt_tokens: int | None = None
     """Longest prompt, cut on the left; by default what the model's context leaves. What is cut is counted."""

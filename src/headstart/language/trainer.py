@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from headstart.core.causal_models import save_model
 from headstart.core.errors import UsageError
+from headstart.core.files import write_atomically
 from headstart.language.encoded_rows import EncodedRow
 from headstart.language.learner import Learner
 from headstart.language.row_files import read_rows, write_rows
@@ -108,6 +110,12 @@ class Trainer:
         if self.evaluate is not None:
             numbers = {f"evaluation/{name}": value for name, value in self.evaluate(self.learner).items()}
             self.recorder.log(self.learner.steps, self.iteration, "evaluation", numbers)
+            self._show(getattr(self.evaluate, "samples", []))
+
+    def _show(self, samples: Sequence[dict[str, Any]]) -> None:
+        if samples:
+            lines = "".join(json.dumps(sample) + "\n" for sample in samples)
+            write_atomically(self.folder / "samples" / f"step-{self.learner.steps:08d}.jsonl", lines.encode())
 
     def _save(self) -> None:
         facts = {

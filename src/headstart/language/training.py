@@ -22,6 +22,7 @@ from headstart.language.evaluation import Evaluation
 from headstart.language.learner import Learner
 from headstart.language.method import LanguageMethod
 from headstart.language.online import Collected, Online, SelfJudge
+from headstart.language.recipes import plan_of
 from headstart.language.recorded import Recorded
 from headstart.language.registry import make_method
 from headstart.language.sampler import Sampling
@@ -31,6 +32,9 @@ from headstart.runs.folder import RunFolder, SeedFolder
 
 Rows = str | Path | Sequence[Mapping[str, Any]]
 """A file or name that ``load_rows`` reads, a ``datasets.Dataset``, or plain rows."""
+
+IN_MEMORY = "rows in memory"
+"""What a record calls rows that were no file."""
 
 SELF_JUDGES = {"loglik": False, "mean_loglik": True}
 """Judges that are the model's own likelihood, and whether its mean over tokens is meant."""
@@ -87,7 +91,7 @@ def train(
         tokenizer: of a model object.
         prompts: rows with a ``prompt``, and whatever the judge reads.
         judge: scores completions, or compares them; or its text (see ``make_judge``), or "loglik", "mean_loglik".
-        plan: how much is sampled, and what is made of it.
+        plan: how much is sampled, and what is made of it; the method's usual one by default.
         training: optimiser, batches, adapter, limits.
         held_out: rows with a ``prompt``; after every iteration the policy's completions to them are judged.
         seeds: one training each.
@@ -100,29 +104,35 @@ def train(
         DataError: rows that are not of the method's kind; the first bad one is named.
     """
     method = make_method(method) if isinstance(method, str) else method
-    training, plan = training or Training(), plan or Online()
+    training, plan = training or Training(), plan or plan_of(method.name)
     _check_inputs(data, prompts, judge)
-    if isinstance(model, str | Path):
-        name, (model, tokenizer) = str(model), load_model(model)
-    else:
-        name = str(getattr(model, "name_or_path", "") or type(model).__name__)
-    if tokenizer is None:
-        raise UsageError("a model object comes with its tokenizer: pass tokenizer=…")
     rows = None if data is None else _read(data, method.rows)
     asked = None if prompts is None else _read(prompts, "prompt")
     held = None if held_out is None else _read(held_out, "prompt")
     judge_name = judge if isinstance(judge, str) else type(judge).__name__ if judge is not None else None
     judged_by = _judge(judge)
+    loadable = isinstance(model, str | Path)
+    if loadable:
+        name, (model, tokenizer) = str(model), load_model(model)
+    else:
+        name = str(getattr(model, "name_or_path", "") or type(model).__name__)
+    if tokenizer is None:
+        raise UsageError("a model object comes with its tokenizer: pass tokenizer=…")
     config = {
         "wing": "language",
         "method": {"name": method.name, **dataclasses.asdict(method)},
-        "model": {"name": name, "parameters": sum(weight.numel() for weight in model.parameters())},
+        "model": {
+            "name": name,
+            "parameters": sum(weight.numel() for weight in model.parameters()),
+            "loadable": loadable,
+        },
         "data": {
             "name": _name(data if data is not None else prompts),
             "rows": len(rows if rows is not None else asked or ()),
         },
         "held_out": _name(held_out),
         "judge": judge_name,
+        "judge_in_memory": judge is not None and not isinstance(judge, str),
         "training": dataclasses.asdict(training),
         "plan": dataclasses.asdict(plan) if asked is not None else None,
     }
@@ -133,7 +143,7 @@ def train(
         torch.manual_seed(seed)
         source: Recorded | Collected
         if rows is not None:
-            source = Recorded(rows, training.total_steps(len(rows)), seed, plan.max_tokens)
+            source = Recorded(rows, training.total_steps(len(rows)), seed, plan.max_tokens, held is not None)
         else:
             assert asked is not None
             assert judged_by is not None
@@ -147,6 +157,39 @@ def train(
         _train_seed(run.seed(seed), learner, source, seed, evaluation, show_progress)
         trained = learner.model
     return LanguageRun(run, trained, tokenizer)
+
+
+def resume(folder: Path | str, show_progress: bool = True) -> LanguageRun:
+    """Go on with a recorded run from its record alone; finished seeds are left alone.
+
+    Raises:
+        UsageError: it learned from a model, rows or a judge in memory, which its record can only name.
+    """
+    config = RunFolder.open(folder).config
+    fields = {name: value for name, value in config["method"].items() if name != "name"}
+    given = {"model": config["model"]["name"], "rows": config["data"]["name"], "judge": config["judge"]}
+    held_out, plan = config["held_out"], config["plan"]
+    if IN_MEMORY in (given["rows"], held_out) or not config["model"]["loadable"] or config["judge_in_memory"]:
+        raise UsageError(
+            f"{folder} learned from something in the memory of a program; call train(…, folder=…, resume=True) there"
+        )
+    source = {"data": given["rows"]} if plan is None else {"prompts": given["rows"], "judge": given["judge"]}
+    return train(
+        make_method(config["method"]["name"], **fields),
+        given["model"],
+        plan=None if plan is None else Online(**{name: _tuples(value) for name, value in plan.items()}),
+        training=Training(**config["training"]),
+        held_out=held_out,
+        seeds=RunFolder.open(folder).seeds,
+        folder=folder,
+        resume=True,
+        show_progress=show_progress,
+        **source,
+    )
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _train_seed(
@@ -201,15 +244,16 @@ def _read(rows: Rows, kind: Any) -> list[dict[str, Any]]:
     from datasets import Dataset
 
     if isinstance(rows, str | Path):
-        rows = load_rows(rows)
-    dataset = rows if isinstance(rows, Dataset) else Dataset.from_list([dict(row) for row in rows])
-    return list(check_rows(dataset, kind).dataset)
+        dataset = load_rows(rows)
+    else:
+        dataset = rows if isinstance(rows, Dataset) else Dataset.from_list([dict(row) for row in rows])
+    return [dict(row) for row in check_rows(dataset, kind).dataset]
 
 
 def _name(rows: Rows | None) -> str | None:
     if rows is None:
         return None
-    return str(rows) if isinstance(rows, str | Path) else "rows in memory"
+    return str(rows) if isinstance(rows, str | Path) else IN_MEMORY
 
 
 def _open(folder: Path | str | None, config: dict[str, Any], seeds: Sequence[int], resume: bool) -> RunFolder:

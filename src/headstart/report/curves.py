@@ -86,20 +86,27 @@ def run_labels(runs: Sequence[RunFolder]) -> list[str]:
     return folders if len(set(folders)) == len(runs) else [str(run.path) for run in runs]
 
 
+MAIN_METRICS = (
+    *("evaluation/score", "evaluation/return", "episode/return"),
+    *("evaluation/reward", "reward/accuracy", "loss"),
+)
+"""What runs are compared by: normalised score, return, exploration return; for language models the judge's score, how
+often the chosen completion is ahead, and at last the loss."""
+
+
 def main_metric(tables: Sequence[pl.DataFrame]) -> str:
-    """The metric that runs are compared by: normalised score, return, or exploration return; the first that all have.
+    """The metric that runs are compared by: the first of ``MAIN_METRICS`` that all have.
 
     Raises:
         UsageError: they share none of these.
     """
     shared = set.intersection(*(set(table["name"].unique()) for table in tables))
-    for metric in ("evaluation/score", "evaluation/return", "episode/return"):
+    for metric in MAIN_METRICS:
         if metric in shared:
             return metric
     names = sorted({name for table in tables for name in table["name"].unique()})
     raise UsageError(
-        f"the runs share none of evaluation/score, evaluation/return and episode/return; recorded are "
-        f"{', '.join(names[:8]) or 'no metrics'}"
+        f"the runs share none of {', '.join(MAIN_METRICS)}; recorded are {', '.join(names[:8]) or 'no metrics'}"
     )
 
 
