@@ -155,7 +155,8 @@ def judge(results: Sequence[Result]) -> list[Verdict]:
     """Paired bootstraps over seeds."""
 
     def gap(ours: str, theirs: str, name: str = "reward") -> tuple[float, float, float]:
-        return paired_bootstrap(*([result["mixed"][arm][name] for result in results] for arm in (ours, theirs)))
+        first, second = ([result["mixed"][arm][name] for result in results] for arm in (ours, theirs))
+        return paired_bootstrap(first, second)
 
     better, wider = {}, {}
     for arm, label in VARIANTS.items():

@@ -45,7 +45,7 @@ class Conditions:
         """0, 1 or 2."""
         features = WORLD.features(WORLD.read_prompts(prompts), WORLD.read(completions))
         everything = features[:, :3].all(1)
-        return (everything * (1.0 + features[:, 5:].all(1))).tolist()
+        return list(map(float, np.where(everything, 1.0 + features[:, 5:].all(1), 0.0)))
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def draw(results: Sequence[Result], path: Path) -> None:
             figures.curve(curves, range(values.shape[1]), values, label, index)
         curves.set(xlabel="iterations", ylabel="probability that all is right", title="Chain of ten words")
         curves.legend(fontsize=7)
-        groups = {
+        groups: dict[str, Sequence[float]] = {
             label: [halfway(result["chain"][arm]) for result in results] for arm, (label, _, _) in CHAIN_ARMS.items()
         }
         figures.intervals(taken, groups)

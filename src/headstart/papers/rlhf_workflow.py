@@ -94,7 +94,7 @@ def judge(results: Sequence[Result]) -> list[Verdict]:
         ("online-rounds", "iterative", "offline"),
         ("length-penalty", "concise", "iterative"),
     ):
-        difference, low, high = paired_bootstrap(*(last(results, arm, "reward") for arm in (ours, theirs)))
+        difference, low, high = paired_bootstrap(last(results, ours, "reward"), last(results, theirs, "reward"))
         numbers = {"difference": difference, "low": low, "high": high}
         verdicts.append(Verdict(claim=claim, holds=low > 0, numbers=numbers))
     rising = sum(bool(np.all(np.diff(result["iterative"]["reward"]) >= 0)) for result in results)

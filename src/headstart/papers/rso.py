@@ -136,7 +136,7 @@ def tables(size: Size, seed: int, hackable: float = 0.0) -> dict[str, dict[str, 
         if arm == "direct":
             pairs = list(zip(*(part.tolist() for part in people), strict=True))
         else:
-            rows = first_round(chosen_groups(groups, arm, seed), seed=seed)
+            rows: Rows = list(map(dict, first_round(chosen_groups(groups, arm, seed), seed=seed)))
             pairs = [(int(row["prompt"]), int(row["chosen"]), int(row["rejected"])) for row in rows]
         policy = fit_table(SigmoidNorm(gamma=0.5), reference, pairs, size.steps)
         found[arm] = {"reward": float(world.expected_reward(policy)), "kl": float(world.kl(policy))}
@@ -158,7 +158,7 @@ def text(seed: int, size: Size) -> dict[str, dict[str, float]]:
         rows: Rows = people
         if arm != "direct":
             kept = chosen_groups(groups, arm, seed)
-            rows = list(first_round(kept, seed=seed))
+            rows = list(map(dict, first_round(kept, seed=seed)))
             if arm not in ("sft", "top"):
                 told = {"acceptance": float(np.mean(kept["acceptance"]))}
         trained = start.train(SigmoidNorm(gamma=0.1), start.recorded(rows, size.text_steps), held_out=held_out)
@@ -203,8 +203,8 @@ def fit(counts: Float[np.ndarray, " type"], wanted: Float[np.ndarray, " type"]) 
     """p of a chi-square test, kinds of which fewer than five are expected taken together."""
     expected = wanted * counts.sum()
     rare = expected < 5
-    parts = [np.append(part[~rare], part[rare].sum()) if rare.any() else part for part in (counts, expected)]
-    return float(chisquare(*parts).pvalue)
+    seen, due = (np.append(part[~rare], part[rare].sum()) if rare.any() else part for part in (counts, expected))
+    return float(chisquare(seen, due).pvalue)
 
 
 def judge(results: Sequence[Result]) -> list[Verdict]:
@@ -225,7 +225,8 @@ def judge(results: Sequence[Result]) -> list[Verdict]:
         ("own-samples-help-text", "text", "sft", "direct", 0.0),
     ):
         found = [result[part] for result in results if part in result]
-        difference, low, high = paired_bootstrap(*([one[arm]["reward"] for one in found] for arm in (ours, theirs)))
+        first, second = ([one[arm]["reward"] for one in found] for arm in (ours, theirs))
+        difference, low, high = paired_bootstrap(first, second)
         numbers = {"difference": difference, "low": low, "high": high}
         verdicts.append(Verdict(claim=claim, holds=low > least, numbers=numbers))
     return verdicts
