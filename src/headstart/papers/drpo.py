@@ -274,7 +274,7 @@ PAPER = Paper(
     ),
     tried=(
         "Key words with a prefix of its own for each completion of a prompt, one seed: sparse reward 1.26 and 0.73 with "
-        "half and all reset, 1.58 without; with one prefix for all of them, so that they are baselines for each other, "
-        "1.29 and 0.93.",
+        "half and all reset, 1.58 without; with one prefix for all, so that they are baselines for each other, 1.29 and "
+        "0.93.",
     ),
 )
