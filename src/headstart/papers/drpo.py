@@ -269,12 +269,12 @@ PAPER = Paper(
         "In key words the reward is given, not learned, and the claims do not rest on them; responses are as many with "
         "resets as without, so that with resets fewer words are drawn. A quarter of resets is left out there.",
         "The variant that rolls in with the start's own responses is left out.",
-        "In key words the start gets a reward on a few in a hundred prompts already; there resets do not help but cost "
-        "what the given words would have taught, and the table says how much.",
+        "In key words the start gets a reward on a few in a hundred prompts already; there resets do not help but "
+        "cost what the given words would have taught, and the table says how much.",
     ),
     tried=(
-        "Key words with a prefix of its own for each completion of a prompt, one seed: sparse reward 1.26 and 0.73 with "
-        "half and all reset, 1.58 without; with one prefix for all, so that they are baselines for each other, 1.29 and "
-        "0.93.",
+        "Key words with a prefix of its own for each completion of a prompt, one seed: sparse reward 1.26 and 0.73 "
+        "with half and all reset, 1.58 without; with one prefix for all, so that they are baselines for each other, "
+        "1.29 and 0.93.",
     ),
 )
