@@ -188,7 +188,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(key_words, prompts, tmp_path):
 def test_what_cannot_work_is_refused_before_anything_is_spent(key_words, prompts, tmp_path):
     world, folder = key_words
     where = {"folder": tmp_path / "run", "show_progress": False}
-    with pytest.raises(UsageError, match="either data .* or prompts"):
+    with pytest.raises(UsageError, match=r"either data .* or prompts"):
         train("dpo", folder, **where)
     with pytest.raises(UsageError, match="give a judge"):
         train("dpo", folder, prompts=prompts, **where)
@@ -200,7 +200,8 @@ def test_what_cannot_work_is_refused_before_anything_is_spent(key_words, prompts
     with pytest.raises(DataError, match="rejected"):
         train("dpo", folder, [{"prompt": "a", "chosen": "b"}], **where)
     with pytest.raises(UsageError, match="together exceed the model's context of 32"):
-        train("dpo", folder, pairs(world, prompts), training=Training(max_prompt_tokens=30, max_completion_tokens=9), **where)
+        long = Training(max_prompt_tokens=30, max_completion_tokens=9)
+        train("dpo", folder, pairs(world, prompts), training=long, **where)
     assert not (tmp_path / "run").exists() or not list((tmp_path / "run").glob("seed-0/model"))
 
 

@@ -29,7 +29,9 @@ EXCHANGED = ("reward", "source", "behavior_logp", "truncated", "ids")
 
 def characters(completion: Any) -> float:
     """Length of a completion's text in characters."""
-    return len(completion) if isinstance(completion, str) else sum(len(message["content"] or "") for message in completion)
+    return (
+        len(completion) if isinstance(completion, str) else sum(len(message["content"] or "") for message in completion)
+    )
 
 
 def to_pairs(
