@@ -199,8 +199,8 @@ def test_what_cannot_work_is_refused_before_anything_is_spent(key_words, prompts
         train("dpo", tmp_path / "empty", pairs(world, prompts), **where)
     with pytest.raises(DataError, match="rejected"):
         train("dpo", folder, [{"prompt": "a", "chosen": "b"}], **where)
+    long = Training(max_prompt_tokens=30, max_completion_tokens=9)
     with pytest.raises(UsageError, match="together exceed the model's context of 32"):
-        long = Training(max_prompt_tokens=30, max_completion_tokens=9)
         train("dpo", folder, pairs(world, prompts), training=long, **where)
     assert not (tmp_path / "run").exists() or not list((tmp_path / "run").glob("seed-0/model"))
 

@@ -304,4 +304,9 @@ PAPER = Paper(
         "Time of planning is compared with the paper's largest number of items, 25; with 8 there are only 400 lists, "
         "which a processor evaluates at once about as fast as it sorts.",
     ),
+    tried=(
+        "planning: in seven of eight worlds the myopic learner has 1.7 to 10 times the late regret, in one 0.03 times: "
+        "what clicks do to the user does not matter there, and it has less to learn. The geometric mean is 2.2 (0.6 to "
+        "5.6). The worlds were not drawn again after that.",
+    ),
 )

@@ -176,5 +176,6 @@ PAPER = Paper(
         "A bandit in which everything can be summed, in place of Pythia on summaries and Llama-3 on chat; win rates "
         "and benchmarks are not run.",
         "The paper's pseudocode draws one response to a prompt; its experiments, and these, two.",
+        "The variant on a tiny language model is not run.",
     ),
 )
