@@ -293,7 +293,7 @@ PAPER = Paper(
     tried=(
         "With 120 or 480 problems a level that were merely drawn, one of a few trial seeds (none of these) met a test "
         "problem on which the robust policy's gap was 0.1 to 0.5; hence the adversary.",
-        "network: 0.047 to 0.086 on the five seeds of the first full run, one of them within the 0.06 asked. More steps "
-        "or a wider network were not tried after that.",
+        "network: 0.047 to 0.086 on the five seeds of the first full run, one of them within the 0.06 asked. More "
+        "steps or a wider network were not tried after that.",
     ),
 )
