@@ -17,6 +17,8 @@ from headstart.core.registry import unknown
 from headstart.runs.index import COLUMNS, RECORD, STAMP, index
 
 _CONDITION = re.compile(r"^\s*(?P<key>[^=!<>\s]+)\s*(?P<operator>!=|<=|>=|=|<|>)\s*(?P<value>.*?)\s*$", re.DOTALL)
+_QUOTED = re.compile(r'"([^"]+)"')
+_DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,9 @@ def sql(folders: Iterable[Path | str], query: str) -> pl.DataFrame:
         UsageError: the query cannot be run.
     """
     table = index(folders)
-    records = [_fields(text) for text in table[RECORD]]
-    asked = sorted({name for record in records for name in record if f'"{name}"' in query} - set(table.columns))
-    fields = {name: pl.Series(name, [_plain(record.get(name)) for record in records], strict=False) for name in asked}
+    record = table[RECORD]
+    asked = sorted(name for name in set(_QUOTED.findall(query)) - set(table.columns) if _named(record, re.escape(name)))
+    fields = {name: pl.Series(name, [_plain(_field(text, name)) for text in record], strict=False) for name in asked}
     try:
         return pl.SQLContext(runs=table.drop(RECORD, STAMP).with_columns(**fields)).execute(query, eager=True)
     except pl.exceptions.PolarsError as error:
@@ -131,25 +133,33 @@ def _values(table: pl.DataFrame, key: str) -> list[Any]:
         key = "tags"
     if key in COLUMNS or key == STAMP:
         return table[key].to_list()
-    records = [_fields(text) for text in table[RECORD]]
-    known = {name for record in records for name in record}
-    if key not in known:
-        ending = [name for name in known if name.endswith(f".{key}")]
+    record = table[RECORD]
+    if not _named(record, re.escape(key)):
+        ending = _named(record, rf"(?:[^\"\\]*\.){re.escape(key)}")
         outermost = [name for name in ending if name.count(".") == min(name.count(".") for name in ending)]
         if len(outermost) > 1:
             raise UsageError(f"{key!r} fits {', '.join(sorted(outermost))}; give one of them")
         if not ending:
-            raise unknown("column or field of runs", key, [*COLUMNS, "tag", *known])
+            raise unknown("column or field of runs", key, [*COLUMNS, "tag", *_named(record, r"[^\"\\]*")])
         key = outermost[0]
-    return [_plain(record.get(key)) for record in records]
+    return [_plain(_field(text, key)) for text in record]
+
+
+def _named(record: pl.Series, pattern: str) -> set[str]:
+    """Names of fields that some record has and that a regular expression fits."""
+    found = record.str.extract_all(rf'"{pattern}": ').explode().drop_nulls().unique()
+    return {json.loads(name.removesuffix(": ")) for name in found}
+
+
+def _field(text: str | None, name: str) -> Any:
+    """The value of one field of a record, without reading the others."""
+    mark = f"{json.dumps(name)}: "
+    start = -1 if text is None else text.find(mark)
+    return None if start < 0 else _DECODER.raw_decode(text, start + len(mark))[0]
 
 
 def _plain(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list) else value
-
-
-def _fields(text: str | None) -> dict[str, Any]:
-    return {} if text is None else json.loads(text)
 
 
 def _number(value: Any) -> float | None:
