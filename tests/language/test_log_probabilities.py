@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import peft
@@ -12,9 +13,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from headstart.core.encoding import Encoded, TokenBatch, collate
 from headstart.core.errors import DataError, UsageError
 from headstart.language import output_head
-from headstart.language.log_probabilities import score, score_pairs, score_sides
+from headstart.language.layout import (
+    grouped,
+    lay_out,
+    saved_by_sharing,
+    shares_prompts,
+    takes_masks,
+    takes_packed_lines,
+)
+from headstart.language.log_probabilities import score, score_layout, score_pairs, score_sides
 from headstart.language.output_head import take_apart
-from headstart.language.shared_prompts import can_share, saved_by_sharing
 from tests.language.small_models import WORDS, gemma, gpt2, llama, pairs
 
 
@@ -115,10 +123,59 @@ def test_prompts_are_shared_where_it_saves_and_the_model_allows() -> None:
     prompt = list(range(2, 22))
     pair = [[Encoded(prompt, [3, 1])], [Encoded(prompt, [4, 1])]]
     assert saved_by_sharing(pair) == pytest.approx(1 - 24 / 44)
-    assert can_share(llama(), pair)
-    assert not can_share(gpt2(), pair)  # learned positions
-    assert not can_share(gemma(), pair)  # longer than the window
-    assert not can_share(llama(), [pair[0], [Encoded(prompt[:-1], [4, 1])]])
+    together = grouped(pair, together=True)
+    assert shares_prompts(pair)
+    assert takes_masks(llama(), together)
+    assert not takes_masks(gpt2(), together)  # learned positions
+    assert not takes_masks(gemma(), together)  # longer than the window
+    assert not shares_prompts([pair[0], [Encoded(prompt[:-1], [4, 1])]])
+
+
+def uneven() -> tuple[list[Encoded], list[Encoded]]:
+    """Pairs of very different lengths."""
+    draw = random.Random(1)
+
+    def ids(low: int, high: int) -> list[int]:
+        return [draw.randrange(2, WORDS) for _ in range(draw.randint(low, high))]
+
+    prompts = [ids(1, 4) for _ in range(8)] + [ids(9, 10)]
+    return tuple([Encoded(prompt, ids(1, 2 + i)) for i, prompt in enumerate(prompts)] for _ in range(2))
+
+
+@pytest.mark.parametrize("name", ["llama", "eager", "adapter", "gemma", "gpt2"])
+@pytest.mark.parametrize("shared", [None, False], ids=["shared prompts", "apart"])
+def test_packed_rows_have_the_scores_and_gradients_of_rows_alone(name: str, shared: bool | None) -> None:
+    """Gemma's windows are shorter than the longest rows and GPT-2's places are learned, so both read a row a line."""
+    model, (chosen, rejected) = MODELS[name](), uneven()
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    read = []
+    hook = model.get_input_embeddings().register_forward_hook(lambda module, given, out: read.append(out.shape))
+    sides = score_sides(model, {"c": chosen, "r": rejected}, 0, share_prompts=shared, packing=True)
+    hook.remove()
+    lines, width, _ = read[-1]
+    needed = sum(len(row.prompt) + len(row.completion) for row in chosen + rejected)
+    assert (lines * width < 1.1 * needed) == (name not in ("gemma", "gpt2"))
+    found = [s.policy[i][s.mask[i]] for s in sides.values() for i in range(len(chosen))]
+    expected = one_by_one(model, chosen + rejected)
+    factors = [torch.randn(len(values)) for values in expected]
+    ours = torch.autograd.grad(weighted(found, factors), weights, allow_unused=True)
+    theirs = torch.autograd.grad(weighted(expected, factors), weights, allow_unused=True)
+    for ours_i, theirs_i in zip([*found, *ours], [*expected, *theirs]):
+        torch.testing.assert_close(ours_i, theirs_i, rtol=2e-4, atol=2e-5)
+
+
+def test_kernels_that_tell_rows_apart_by_their_places_get_one_line_without_a_mask() -> None:
+    """transformers makes of such places the mask that its flash kernels imply."""
+    model, (chosen, _) = llama(), uneven()
+    assert not takes_packed_lines(model)
+    layout = lay_out([grouped([chosen], together=False)], 0, model, masked=False)
+    assert list(layout.attention()) == ["position_ids"]
+    assert layout.ids.shape == (1, sum(len(row.prompt) + len(row.completion) for row in chosen))
+    found = score_layout(model, layout)
+    for i, expected in enumerate(one_by_one(model, chosen)):
+        torch.testing.assert_close(found.policy[i][found.mask[i]], expected, rtol=2e-4, atol=2e-5)
+    model.config._attn_implementation = "flash_attention_2"
+    assert takes_packed_lines(model)
 
 
 class Largest(TorchDispatchMode):

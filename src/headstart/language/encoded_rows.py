@@ -67,9 +67,12 @@ def encode_rows(rows: Sequence[Mapping[str, Any]], method: LanguageMethod, encod
     return encoded
 
 
-def loss_batch(model: Any, method: LanguageMethod, rows: Sequence[EncodedRow], padding: int, device: Any) -> LossBatch:
+def loss_batch(
+    model: Any, method: LanguageMethod, rows: Sequence[EncodedRow], padding: int, device: Any, packing: bool = False
+) -> LossBatch:
     """Log-probabilities of some rows under a model, in one forward pass, with the reference's beside them."""
-    scored = score_sides(model, {side: [row.sides[side] for row in rows] for side in rows[0].sides}, padding)
+    sides = {side: [row.sides[side] for row in rows] for side in rows[0].sides}
+    scored = score_sides(model, sides, padding, packing=packing)
     if method.reference != "none":
         for side, found in scored.items():
             reference = _padded([row.reference[side] for row in rows], found.policy.shape[1], device)

@@ -17,8 +17,9 @@ from torch import Tensor
 from headstart.core.causal_models import check_tokens_fit, context_length, use_suitable_threads
 from headstart.core.encoding import Encoder
 from headstart.core.errors import CheckpointError, DivergenceError, UsageError
+from headstart.language.accumulation import MicroBatch, micro_batches
 from headstart.language.encoded_rows import EncodedRow, loss_batch, with_reference
-from headstart.language.method import LanguageMethod, LossBatch
+from headstart.language.method import LanguageMethod, LossBatch, Scored
 from headstart.language.settings import Training
 
 
@@ -119,29 +120,26 @@ class Learner:
         Raises:
             DivergenceError: the loss or the gradient is not finite; the weights are left as they were.
         """
-        size = self.training.micro_batch_size or len(rows)
+        parts = micro_batches(self.method, rows, own, self.training.micro_batch_size)
         metrics: dict[str, float] = {}
         with self._recomputing():
-            self._accumulate(rows, own, size, metrics)
+            further = self._further_sides(rows)
+            for part in parts:
+                self._accumulate(part, further, metrics)
         return metrics | self.take_step()
 
-    def _accumulate(
-        self, rows: Sequence[EncodedRow], own: Sequence[EncodedRow], size: int, metrics: dict[str, float]
-    ) -> None:
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            share, each = len(part) / len(rows), len(own) // len(rows)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"):
-                batch = self._loss_batch(part)
-                batch = self._with_further_sides(batch, part)
-                if own:
-                    fresh = own[start * each : (start + len(part)) * each]
-                    online = self._loss_batch(fresh)
-                    batch = replace(batch, sides={**batch.sides, **online.sides})
-            loss, told = self.method.loss(batch)
-            (loss * share).backward()
-            for name, value in {"loss": loss, **told}.items():
-                metrics[name] = metrics.get(name, 0.0) + share * float(value.detach())
+    def _accumulate(self, part: MicroBatch, further: dict[str, Scored], metrics: dict[str, float]) -> None:
+        with self._precision():
+            batch = self._loss_batch(part.rows)
+            own = self._loss_batch(part.own).sides if part.own else {}
+            batch = part.completed(replace(batch, sides={**batch.sides, **further, **own}))
+        loss, told = self.method.loss(batch)
+        (loss * part.share).backward()
+        for name, value in {"loss": loss, **told}.items():
+            metrics[name] = metrics.get(name, 0.0) + part.share * float(value.detach())
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16")
 
     @contextmanager
     def _recomputing(self) -> Iterator[None]:
@@ -156,17 +154,19 @@ class Learner:
                 layer.training = False
 
     def _loss_batch(self, rows: Sequence[EncodedRow]) -> LossBatch:
-        return loss_batch(self.model, self.method, rows, self.encoder.padding, self.device)
+        packing = self.training.packing
+        return loss_batch(self.model, self.method, rows, self.encoder.padding, self.device, packing)
 
     @torch.no_grad()
-    def _with_further_sides(self, batch: LossBatch, rows: Sequence[EncodedRow]) -> LossBatch:
+    def _further_sides(self, rows: Sequence[EncodedRow]) -> dict[str, Scored]:
+        """Of the whole batch, so that what is estimated from them is the same in all its parts."""
         first = next(iter(rows[0].sides))
         further = self.method.further_sides([row.sides[first] for row in rows])
         if not further:
-            return batch
+            return {}
         made = [EncodedRow(dict(zip(further, held, strict=True))) for held in zip(*further.values(), strict=True)]
-        made = self.prepare(made)
-        return replace(batch, sides={**batch.sides, **self._loss_batch(made).sides})
+        with self._precision():
+            return dict(self._loss_batch(self.prepare(made)).sides)
 
     def take_step(self) -> dict[str, float]:
         """Clip the gradient that has gathered, step the optimiser and forget the gradient.

@@ -1,7 +1,8 @@
 """Log-probabilities of completions: one place for every method.
 
 Only positions that predict a token of a completion pass through the output head, a few at a time; sides that answer the
-same prompt can share it in one row. Batches are padded on the right, so that causal attention needs no mask for it.
+same prompt can share it, and rows be packed several in a line. Batches are padded on the right, so that causal attention
+needs no mask for it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,18 @@ from torch import Tensor
 
 from headstart.core.encoding import Encoded, TokenBatch, collate
 from headstart.core.errors import DataError, UsageError
+from headstart.language.layout import (
+    Layout,
+    filled_lines,
+    grouped,
+    lay_out,
+    saved_by_sharing,
+    shares_prompts,
+    takes_masks,
+    takes_packed_lines,
+)
 from headstart.language.method import Scored
 from headstart.language.output_head import chunks, picked, recomputed, take_apart, widened
-from headstart.language.shared_prompts import Layout, can_share, lay_out, saved_by_sharing
 
 
 def score(model: Any, batch: TokenBatch, temperature: float = 1.0) -> Scored:
@@ -44,6 +54,7 @@ def score_sides(
     padding: int,
     temperature: float = 1.0,
     share_prompts: bool | None = None,
+    packing: bool = False,
 ) -> dict[str, Scored]:
     """Log-probabilities of all sides of some rows in one forward pass.
 
@@ -54,18 +65,36 @@ def score_sides(
         temperature: logits are divided by it.
         share_prompts: read a prompt once for all sides that answer it, each behind a mask; True wherever the model
             allows it, False never, None where it also saves tokens.
+        packing: put several rows in a line wherever the model allows it, so that next to nothing is padding.
     """
-    device = next(model.parameters()).device
-    names = list(sides)
-    worth = share_prompts is True or (share_prompts is None and saved_by_sharing(list(sides.values())) > 0.1)
-    if worth and can_share(model, list(sides.values())):
-        found = score_layout(model, lay_out(list(sides.values()), padding, model).to(device), temperature)
-    else:
-        everything = [row for side in sides.values() for row in side]
-        found = score(model, collate(everything, padding).to(device), temperature)
-    counts = [len(sides[name]) for name in names]
+    rows = list(sides.values())
+    layout = _layout(model, rows, padding, share_prompts, packing)
+    if layout is None:
+        everything = [row for side in rows for row in side]
+        layout = completions_of(collate(everything, padding))
+    found = score_layout(model, layout.to(next(model.parameters()).device), temperature)
+    counts = [len(side) for side in rows]
     policies, masks = found.policy.split(counts), found.mask.split(counts)
-    return {name: Scored(policy, mask) for name, policy, mask in zip(names, policies, masks, strict=True)}
+    return {name: Scored(policy, mask) for name, policy, mask in zip(sides, policies, masks, strict=True)}
+
+
+def _layout(
+    model: Any, sides: list[Sequence[Encoded]], padding: int, share_prompts: bool | None, packing: bool
+) -> Layout | None:
+    """Shared or packed lines; None where the rows are better, or can only be, read one a line."""
+    if not all(row.prompt for side in sides for row in side):
+        return None
+    apart = grouped(sides, together=False)
+    if packing and takes_packed_lines(model):
+        return lay_out([apart], padding, model, masked=False)
+    worth = share_prompts is True or (share_prompts is None and (packing or saved_by_sharing(sides) > 0.1))
+    if worth and shares_prompts(sides):
+        shared = grouped(sides, together=True)
+        if takes_masks(model, shared):
+            return lay_out(filled_lines(shared) if packing else [[group] for group in shared], padding, model)
+    if packing and takes_masks(model, apart):
+        return lay_out(filled_lines(apart), padding, model)
+    return None
 
 
 def score_pairs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from headstart.language.encoded_rows import EncodedRow
 from headstart.language.method import LanguageMethod, Loss, LossBatch
 from headstart.language.pairs import require_positive
-from headstart.language.sft import Normalization, negative_log_likelihood
+from headstart.language.sft import MEAN_LENGTH, Normalization, length_mean, negative_log_likelihood
 
 
 def log_odds_ratio(chosen: Float[Tensor, " row"], rejected: Float[Tensor, " row"]) -> Float[Tensor, " row"]:
@@ -48,12 +50,17 @@ class ORPO(LanguageMethod):
     def __post_init__(self) -> None:
         require_positive(self, "weight")
 
+    def batch_means(self, rows: Sequence[EncodedRow]) -> dict[str, float]:
+        """Tokens of a chosen completion."""
+        return length_mean(rows, "chosen", self.normalization)
+
     def loss(self, batch: LossBatch) -> Loss:
         """Mean over pairs."""
         chosen = batch.chosen.log_probability() / batch.chosen.length()
         rejected = batch.rejected.log_probability() / batch.rejected.length()
         log_odds = log_odds_ratio(chosen, rejected)
-        likelihood = negative_log_likelihood(batch.chosen, self.normalization)
+        mean_length = batch.fields.get(MEAN_LENGTH)
+        likelihood = negative_log_likelihood(batch.chosen, self.normalization, mean_length=mean_length)
         preference = -logsigmoid(log_odds).mean()
         metrics = {
             "loss/likelihood": likelihood.detach(),

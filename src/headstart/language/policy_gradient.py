@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from headstart.core.errors import UsageError
+from headstart.language.encoded_rows import EncodedRow
 from headstart.language.method import LanguageMethod, Loss, LossBatch
 from headstart.language.pairs import require_positive
+from headstart.language.sft import MEAN_LENGTH
 
 
-def masked_mean(values: Float[Tensor, "row token"], mask: Bool[Tensor, "row token"]) -> Float[Tensor, ""]:
-    """Mean over counted positions; 0, with gradient 0, if there are none."""
-    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp(min=1)
+DRAWN = "mean_drawn"
+"""Field that tells a part of a batch how many tokens of a row were drawn, on average over the whole batch."""
+
+
+def masked_mean(
+    values: Float[Tensor, "row token"], mask: Bool[Tensor, "row token"], count: Float[Tensor, " row"] | None = None
+) -> Float[Tensor, ""]:
+    """Mean over counted positions; 0, with gradient 0, if there are none.
+
+    Args:
+        values: a number of each token.
+        mask: whether it counts.
+        count: how many do a row, on average over the batch of which these rows are a part; if not given, the rows are
+            the batch.
+    """
+    total = torch.where(mask, values, 0.0).sum()
+    return total / (mask.sum().clamp(min=1) if count is None else count.sum())
 
 
 def clipped_policy_loss(
@@ -84,6 +102,13 @@ class PPO(LanguageMethod):
     def __post_init__(self) -> None:
         require_positive(self, "clip", "value_clip")
 
+    def batch_means(self, rows: Sequence[EncodedRow]) -> dict[str, float]:
+        """Tokens of a completion, and those of them that were drawn."""
+        lengths = [len(row.sides["completion"].completion) for row in rows]
+        forced = [np.sum(row.fields.get("forced", 0.0)) for row in rows]
+        drawn = max(1.0, float(np.sum(lengths) - np.sum(forced)))
+        return {MEAN_LENGTH: float(np.mean(lengths)), DRAWN: drawn / len(rows)}
+
     def loss(self, batch: LossBatch) -> Loss:
         """Mean over the tokens drawn; 0 if there are none."""
         scored, mask = batch.completion, generated(batch)
@@ -91,7 +116,8 @@ class PPO(LanguageMethod):
         if behavior.shape != scored.policy.shape:
             raise UsageError(f"behavior is of shape {list(behavior.shape)}; expected {list(scored.policy.shape)}")
         advantage = per_token(batch.fields["advantage"].detach(), scored.policy)
-        loss = masked_mean(clipped_policy_loss(scored.policy, behavior, advantage, self.clip), mask)
+        drawn = batch.fields.get(DRAWN)
+        loss = masked_mean(clipped_policy_loss(scored.policy, behavior, advantage, self.clip), mask, drawn)
         change = (scored.policy - behavior).detach()
         metrics = {
             "loss/policy": loss.detach(),
@@ -100,8 +126,9 @@ class PPO(LanguageMethod):
         }
         if "value" in batch.fields:
             value, old, returns = (batch.fields[name] for name in ("value", "old_value", "return"))
-            counted = mask if self.mask_forced else scored.mask
-            critic = masked_mean(clipped_value_loss(value, old.detach(), returns.detach(), self.value_clip), counted)
+            counted, count = (mask, drawn) if self.mask_forced else (scored.mask, batch.fields.get(MEAN_LENGTH))
+            error = clipped_value_loss(value, old.detach(), returns.detach(), self.value_clip)
+            critic = masked_mean(error, counted, count)
             metrics["loss/value"] = critic.detach()
             loss = loss + self.value_coef * critic
         return loss, metrics

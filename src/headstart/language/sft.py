@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,13 +10,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headstart.core.errors import UsageError
+from headstart.language.encoded_rows import EncodedRow
 from headstart.language.method import LanguageMethod, Loss, LossBatch, Scored
 
 Normalization = Literal["token", "example", "sum"]
 
+MEAN_LENGTH = "mean_length"
+"""Field that tells a part of a batch how long the whole batch's completions are on average."""
+
 
 def negative_log_likelihood(
-    scored: Scored, normalization: Normalization, weight: Float[Tensor, " row"] | None = None
+    scored: Scored,
+    normalization: Normalization,
+    weight: Float[Tensor, " row"] | None = None,
+    mean_length: Float[Tensor, " row"] | None = None,
 ) -> Float[Tensor, ""]:
     """Cross-entropy of completions.
 
@@ -23,19 +31,28 @@ def negative_log_likelihood(
         scored: the completions.
         normalization: ``token``: mean over all tokens of the batch, so that long completions count for more;
             ``example``: mean over rows of each row's mean over its tokens; ``sum``: mean over rows of each row's sum
-            over its tokens, which gives the same gradient however a batch is accumulated.
+            over its tokens.
         weight: what each row counts for; 1 if not given.
+        mean_length: tokens of a completion, on average over the batch of which these rows are a part (the same number
+            for each); if not given, the rows are the batch.
     """
     loss = -scored.log_probability()
     if weight is not None:
         loss = loss * weight
     if normalization == "token":
-        return loss.sum() / scored.length().sum()
+        return loss.sum() / scored.length().sum() if mean_length is None else (loss / mean_length).mean()
     if normalization == "example":
         return (loss / scored.length()).mean()
     if normalization == "sum":
         return loss.mean()
     raise UsageError(f"normalization {normalization!r} is not known; expected 'token', 'example' or 'sum'")
+
+
+def length_mean(rows: Sequence[EncodedRow], side: str, normalization: Normalization) -> dict[str, float]:
+    """What parts of a batch divide by in the normalisation ``token``; see ``headstart.language.accumulation``."""
+    if normalization != "token":
+        return {}
+    return {MEAN_LENGTH: sum(len(row.sides[side].completion) for row in rows) / len(rows)}
 
 
 def likelihood_metrics(scored: Scored) -> dict[str, Float[Tensor, ""]]:
@@ -62,9 +79,13 @@ class SFT(LanguageMethod):
 
     normalization: Normalization = "token"
 
+    def batch_means(self, rows: Sequence[EncodedRow]) -> dict[str, float]:
+        """Tokens of a completion."""
+        return length_mean(rows, "completion", self.normalization)
+
     def loss(self, batch: LossBatch) -> Loss:
         """Cross-entropy of the completions."""
-        loss = negative_log_likelihood(batch.completion, self.normalization)
+        loss = negative_log_likelihood(batch.completion, self.normalization, mean_length=batch.fields.get(MEAN_LENGTH))
         return loss, likelihood_metrics(batch.completion)
 
 
@@ -86,9 +107,15 @@ class WeightedBC(LanguageMethod):
 
     normalization: Normalization = "sum"
 
+    def batch_means(self, rows: Sequence[EncodedRow]) -> dict[str, float]:
+        """Tokens of a completion."""
+        return length_mean(rows, "completion", self.normalization)
+
     def loss(self, batch: LossBatch) -> Loss:
         """Weighted cross-entropy of the completions."""
-        loss = negative_log_likelihood(batch.completion, self.normalization, batch.fields["weight"])
+        loss = negative_log_likelihood(
+            batch.completion, self.normalization, batch.fields["weight"], batch.fields.get(MEAN_LENGTH)
+        )
         return loss, likelihood_metrics(batch.completion)
 
 
@@ -107,7 +134,11 @@ class BestOfTwo(LanguageMethod):
 
     normalization: Normalization = "sum"
 
+    def batch_means(self, rows: Sequence[EncodedRow]) -> dict[str, float]:
+        """Tokens of a completion."""
+        return length_mean(rows, "chosen", self.normalization)
+
     def loss(self, batch: LossBatch) -> Loss:
         """Cross-entropy of the chosen completions."""
-        loss = negative_log_likelihood(batch.chosen, self.normalization)
+        loss = negative_log_likelihood(batch.chosen, self.normalization, mean_length=batch.fields.get(MEAN_LENGTH))
         return loss, likelihood_metrics(batch.chosen)
