@@ -225,6 +225,45 @@ def test_a_judge_that_fails_for_some_rows_is_listed_and_the_run_goes_on(key_word
     assert refused[0]["completions"] == []
 
 
+def test_a_judge_that_hangs_is_given_up_and_the_run_goes_on(key_words, prompts, tmp_path):
+    world, folder = key_words
+    asked = [dict(row) for row in prompts[:12]]
+
+    class Sleepy:
+        def score(self, prompts, completions, columns=None):
+            if asked[0]["prompt"] in prompts:
+                time.sleep(3)
+            return world.score(prompts, completions)
+
+    run = train(
+        "dpo", folder, prompts=asked, judge=Sleepy(), training=Training(**FAST),
+        plan=small("dpo", iterations=1, prompts_per_iteration=12, prompts_at_once=4, judge_timeout=0.1),
+        folder=tmp_path / "run", show_progress=False,
+    )  # fmt: skip
+    groups = [json.loads(line) for line in (run.path / "seed-0/iterations/000/completions.jsonl").open()]
+    refused = [group for group in groups if group.get("left_out")]
+    assert len(groups) == 12
+    assert asked[0]["prompt"] in [group["prompt"] for group in refused]
+    assert len(refused) <= 4, "no more than were asked together"
+    assert any("took over 0.1 s" in told["reason"] for group in refused for told in group["left_out"])
+    assert run.folder.state() == "finished"
+    with pytest.raises(UsageError, match="judge_timeout is 0"):
+        Online(judge_timeout=0)
+
+
+def test_rows_that_teach_nothing_are_listed_in_the_run(key_words, prompts, tmp_path, capsys):
+    world, folder = key_words
+    rows = [*pairs(world, prompts), {"prompt": "a", "chosen": "b", "rejected": "b"}]
+    run = train(
+        "dpo", folder, rows, training=Training(steps=1, **FAST), held_out=prompts[:4], judge=world,
+        folder=tmp_path / "run", show_progress=False,
+    )  # fmt: skip
+    last_row = len(rows) - 1
+    assert run.folder.seed(0).notes() == [f"data: 1 rows left out: chosen equals rejected; row_id {last_row}"]
+    assert f"1 left out: chosen equals rejected (row_id {last_row})" in capsys.readouterr().err
+    assert run.folder.config["data"]["rows"] == last_row
+
+
 def test_a_loss_that_is_not_finite_stops_with_the_weights_as_they_were(key_words, prompts, tmp_path):
     world, folder = key_words
     with pytest.raises(DivergenceError, match="lower the learning rate"):

@@ -29,10 +29,20 @@ class Evaluation:
         judge: scores completions; without one, lengths and the KL alone are told.
         sampling: how completions are drawn.
         seed: of the samples: the same noise at every evaluation.
+        judge_timeout: seconds that the judge may take over all of them; None waits for ever. Completions without a
+            score are left out of the mean.
     """
 
-    def __init__(self, prompts: Sequence[Mapping[str, Any]], judge: Any, sampling: Sampling, seed: int):
+    def __init__(
+        self,
+        prompts: Sequence[Mapping[str, Any]],
+        judge: Any,
+        sampling: Sampling,
+        seed: int,
+        judge_timeout: float | None = None,
+    ):
         self.prompts, self.judge, self.sampling, self.seed = prompts, judge, sampling, seed
+        self.judge_timeout = judge_timeout
         self.samples: list[dict[str, Any]] = []
 
     def __call__(self, learner: Learner) -> dict[str, float]:
@@ -50,7 +60,7 @@ class Evaluation:
         scores: Sequence[float | None] = [None] * len(texts)
         if isinstance(self.judge, Judge):
             columns = {name: [row[name] for row in self.prompts] for name in self.prompts[0]}
-            scores = checked_scores(self.judge, columns.pop("prompt"), texts, columns)
+            scores = checked_scores(self.judge, columns.pop("prompt"), texts, columns, timeout=self.judge_timeout)
             given = [score for score in scores if score is not None]
             told["reward"] = float(np.mean(given)) if given else float("nan")
         self.samples = [

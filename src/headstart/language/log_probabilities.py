@@ -1,8 +1,8 @@
 """Log-probabilities of completions: one place for every method.
 
 Only positions that predict a token of a completion pass through the output head, a few at a time; sides that answer the
-same prompt can share it, and rows be packed several in a line. Batches are padded on the right, so that causal attention
-needs no mask for it.
+same prompt can share it, and several rows be packed in a line. Padding is on the right, so that causal attention needs
+no mask for it.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from datasets import Dataset
 
 from headstart.core.encoding import Encoded
 from headstart.core.errors import UsageError
+from headstart.core.files import write_json
 from headstart.data.row_conversion import Rule, best, first_round, knockout_pairs, rejection_sample, to_pairs
 from headstart.judges.judge import Forgiving, Judge, PairJudge, checked_scores
 from headstart.language.advantages import group_normalized, leave_one_out
@@ -77,6 +78,9 @@ class Online:
     """Shortest such prefix, in tokens; 0 lets the policy learn its first token too."""
     prompts_at_once: int = 64
     """Prompts that are sampled, judged and written down together."""
+    judge_timeout: float | None = 600.0
+    """Seconds that the judge may take over one call, of at most so many prompts with all their completions; then it is
+    asked again, and at last those completions are set aside and listed. None waits for ever."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -90,6 +94,8 @@ class Online:
         ):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if self.judge_timeout is not None and not self.judge_timeout > 0:
+            raise UsageError(f"judge_timeout is {self.judge_timeout}; expected seconds above 0, or None")
         if not 0 <= self.reset_fraction <= 1:
             raise UsageError(f"reset_fraction is {self.reset_fraction}; expected a part from 0 to 1")
         if self.pairing not in ("best", "each") and self.per_prompt < 2:
@@ -120,7 +126,8 @@ class Collected:
     """Rows of each iteration, sampled from the policy as it then is; see ``headstart.language.trainer.RowSource``.
 
     Everything sampled and judged is written down as it comes (``completions.jsonl`` of the iteration), so that nothing
-    is paid for twice. Completions that the judge would not score are listed there with the reason and left out.
+    is paid for twice. Completions that the judge would not score are listed there with the reason and left out;
+    prompts whose completions gave no pair, in ``left_out.json``.
 
     Args:
         prompts: rows with a ``prompt`` and whatever else the judge reads.
@@ -151,7 +158,10 @@ class Collected:
         kept = [group for group in groups if len(group["completions"]) > 0]
         if self.plan.pairing == "each":
             return learner.prepare(self._each(kept, learner))
-        made = self._made(kept, iteration)
+        made, left_out = self._made(kept, iteration)
+        if left_out:
+            asked = {reason: [kept[position]["prompt"] for position in groups] for reason, groups in left_out.items()}
+            write_json(folder / "left_out.json", asked)
         if not made:
             raise UsageError(
                 f"iteration {iteration}: none of {len(groups)} groups of completions gave rows for"
@@ -265,6 +275,7 @@ class Collected:
                 columns.pop("prompt"),
                 [groups[row]["completions"][i] for row, i in flat],
                 columns,
+                timeout=self.plan.judge_timeout,
             )
             for group in groups:
                 group["rewards"] = []
@@ -279,18 +290,21 @@ class Collected:
 
     # -- rows of it --------------------------------------------------------------------------------------------------
 
-    def _made(self, groups: list[dict[str, Any]], iteration: int) -> list[dict[str, Any]]:
+    def _made(self, groups: list[dict[str, Any]], iteration: int) -> tuple[list[dict[str, Any]], dict[str, list[Any]]]:
+        """Rows of groups, and by reason the positions of those that gave none."""
         plan = self.plan
         dataset = Dataset.from_list([{name: group[name] for name in _LEARNED if name in group} for group in groups])
         if plan.pairing == "best":
-            return _plain(best(dataset))
-        if plan.pairing == "knockout":
-            assert isinstance(self.judge, PairJudge)
-            return _plain(knockout_pairs(dataset, Forgiving(self.judge)).dataset)
+            return _plain(best(dataset)), {}
         if plan.pairing == "rejection":
             seed = _seed(self.seed, iteration, 0, 0, 1)
-            return _plain(first_round(rejection_sample(dataset, plan.kept, plan.sampling_beta, seed), seed=seed))
-        return _plain(to_pairs(dataset, cast("Rule", plan.pairing), plan.length_penalty).dataset)
+            return _plain(first_round(rejection_sample(dataset, plan.kept, plan.sampling_beta, seed), seed=seed)), {}
+        if plan.pairing == "knockout":
+            assert isinstance(self.judge, PairJudge)
+            checked = knockout_pairs(dataset, Forgiving(self.judge, timeout=plan.judge_timeout))
+        else:
+            checked = to_pairs(dataset, cast("Rule", plan.pairing), plan.length_penalty)
+        return _plain(checked.dataset), checked.dropped
 
     def _told(self, row: dict[str, Any]) -> dict[str, Any]:
         """A row with what its method's loss may read."""

@@ -16,7 +16,6 @@ from headstart.language.method import LanguageMethod, Loss, LossBatch
 from headstart.language.pairs import require_positive
 from headstart.language.sft import MEAN_LENGTH
 
-
 DRAWN = "mean_drawn"
 """Field that tells a part of a batch how many tokens of a row were drawn, on average over the whole batch."""
 

@@ -20,11 +20,11 @@ class Training:
     batch_size: int = 32
     """Rows a step."""
     micro_batch_size: int | None = None
-    """Rows a forward pass, accumulated up to ``batch_size``; all of them by default. Lower it when memory runs out; rows
-    of like length go together, and the parts add up to the whole batch's loss and gradient."""
+    """Rows a forward pass, accumulated up to ``batch_size``; all of them by default. Lower it when memory runs out:
+    the parts, of rows of like length, add up to the whole batch's loss and gradient."""
     packing: bool = False
-    """Put several rows in a line, so that next to nothing is padding: the same losses, faster where lengths differ much.
-    Models whose attention takes no mask of rows (or no flash kernel) read a row a line, as without."""
+    """Put several rows in a line, so that next to nothing is padding: the same loss, sooner where lengths differ much.
+    A model whose attention cannot keep rows of a line apart reads one row a line, as without."""
     learning_rate: float | None = None
     """Peak learning rate; the method's own by default, times ten for an adapter."""
     schedule: Literal["constant", "linear", "cosine"] = "cosine"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import re
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -106,9 +107,10 @@ def train(
     method = make_method(method) if isinstance(method, str) else method
     training, plan = training or Training(), plan or plan_of(method.name)
     _check_inputs(data, prompts, judge)
-    rows = None if data is None else _read(data, method.rows)
-    asked = None if prompts is None else _read(prompts, "prompt")
-    held = None if held_out is None else _read(held_out, "prompt")
+    notes: list[str] = []
+    rows = None if data is None else _read(data, method.rows, "data", notes)
+    asked = None if prompts is None else _read(prompts, "prompt", "prompts", notes)
+    held = None if held_out is None else _read(held_out, "prompt", "held-out prompts", notes)
     judge_name = judge if isinstance(judge, str) else type(judge).__name__ if judge is not None else None
     judged_by = _judge(judge)
     loadable = isinstance(model, str | Path)
@@ -152,9 +154,11 @@ def train(
         evaluation = (
             None
             if held is None
-            else Evaluation(held, judged_by, Sampling(max_tokens=plan.max_tokens, stop=plan.stop), seed)
+            else Evaluation(
+                held, judged_by, Sampling(max_tokens=plan.max_tokens, stop=plan.stop), seed, plan.judge_timeout
+            )
         )
-        _train_seed(run.seed(seed), learner, source, seed, evaluation, show_progress)
+        _train_seed(run.seed(seed), learner, source, seed, evaluation, notes, show_progress)
         trained = learner.model
     return LanguageRun(run, trained, tokenizer)
 
@@ -198,6 +202,7 @@ def _train_seed(
     source: Recorded | Collected,
     seed: int,
     evaluation: Callable[[Learner], dict[str, float]] | None,
+    notes: Sequence[str],
     show_progress: bool,
 ) -> None:
     latest = folder.checkpoints.latest()
@@ -209,6 +214,7 @@ def _train_seed(
         folder.record() as recorder,
         progress(f"{learner.method.name}, seed {seed}", total, show_progress) as bar,
     ):
+        recorder.note([line for line in notes if line not in folder.notes()])
         Trainer(learner, source, seed, recorder, folder.path, evaluation, bar.update).run()
         told = learner.encoder.truncations
         if told.prompts or told.completions:
@@ -240,14 +246,21 @@ def _judge(judge: Any) -> Judge | PairJudge | SelfJudge | None:
     return make_judge(judge)
 
 
-def _read(rows: Rows, kind: Any) -> list[dict[str, Any]]:
+def _read(rows: Rows, kind: Any, name: str, notes: list[str]) -> list[dict[str, Any]]:
+    """Rows that can be learned from; which were left out, or may teach nothing, is said and added to ``notes``."""
     from datasets import Dataset
 
     if isinstance(rows, str | Path):
         dataset = load_rows(rows)
     else:
         dataset = rows if isinstance(rows, Dataset) else Dataset.from_list([dict(row) for row in rows])
-    return [dict(row) for row in check_rows(dataset, kind).dataset]
+    checked = check_rows(dataset, kind)
+    if checked.dropped or checked.noted:
+        print(f"{name}: {checked}", file=sys.stderr)
+    for word, reasons in (("left out", checked.dropped), ("kept", checked.noted)):
+        for reason, row_ids in reasons.items():
+            notes.append(f"{name}: {len(row_ids)} rows {word}: {reason}; row_id {', '.join(map(str, row_ids))}")
+    return [dict(row) for row in checked.dataset]
 
 
 def _name(rows: Rows | None) -> str | None:
