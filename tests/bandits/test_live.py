@@ -117,7 +117,7 @@ def test_rewards_that_cannot_be_are_refused(number, reward, error, words: str) -
     [
         (None, "3 rows of 2 features"),
         ([[0, 0], [0, 0]], "expected \\[3, 2\\]"),
-        ([[0, 0], [0, 0], [0, float("inf")]], "not finite"),
+        ([[0, 0], [0, 0], [0, float("inf")]], "expected finite numbers"),
         ([[0, 0], [0, 0], [0]], "rows of 2 numbers"),
         ([[0, 0], [0, 0], [0, 10**400]], "rows of 2 numbers"),
         ("abc", "rows of 2 numbers"),

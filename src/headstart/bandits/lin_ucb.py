@@ -43,8 +43,10 @@ class LinUCB(Learner):
         """Nothing seen yet."""
         if not 0 < self.confidence < 1:
             raise UsageError(f"confidence must lie strictly between 0 and 1; given {self.confidence}")
-        if self.alpha is not None and self.alpha < 0:
-            raise UsageError(f"alpha must not be negative; given {self.alpha}")
+        if self.alpha is not None and not 0 <= self.alpha < math.inf:
+            raise UsageError(f"alpha must be a number of at least 0, or left out; given {self.alpha}")
+        if not 0 < self.norm_bound < math.inf:
+            raise UsageError(f"norm_bound must be a positive number; given {self.norm_bound}")
         deviation = noise_bound(spec, self.deviation) if self.alpha is None else 0.0
         return LinearState(LinearModel.empty(spec, self.ridge, self.disjoint), jnp.float32(deviation))
 

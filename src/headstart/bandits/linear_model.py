@@ -29,15 +29,15 @@ class LinearModel(NamedTuple):
         """Nothing seen yet.
 
         Raises:
-            UsageError: no context, or a ridge that is not positive, with which a rank-deficient design cannot be
+            UsageError: no context, or a ridge that is not a positive number; with 0 a rank-deficient design cannot be
                 inverted.
         """
         if spec.features is None:
             raise UsageError("linear learners need features as context, one row an arm; this bandit has no context")
-        if not ridge > 0:
+        if not 0 < ridge < float("inf"):
             raise UsageError(
-                f"ridge must be positive; given {ridge}. Without it the design is rank-deficient until the features "
-                "seen span all directions, and has no inverse"
+                f"ridge must be a positive number; given {ridge}. Without it the design is rank-deficient until the "
+                "features seen span all directions, and has no inverse"
             )
         models, size = spec.arms if disjoint else 1, spec.features
         return cls(jnp.tile(jnp.eye(size) / ridge, (models, 1, 1)), jnp.zeros((models, size)), jnp.zeros(()))

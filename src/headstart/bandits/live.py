@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike
 
 from headstart.bandits.bandit import BanditSpec, Choice, Context, Learner
 from headstart.bandits.log import Log
+from headstart.bandits.norms import warn_of_norms
 from headstart.bandits.registry import learner_from_json, learner_to_json
 from headstart.bandits.replay import absorb
-from headstart.bandits.worlds import warn_about_norms
 from headstart.core.checkpoint import load_tree, read_metadata, save_tree
 from headstart.core.errors import CheckpointError, UsageError
 
@@ -176,10 +176,14 @@ class Agent:
         if seen.shape != shape:
             raise UsageError(f"the context has shape {list(seen.shape)}, expected {list(shape)} (arms, features)")
         if not np.isfinite(seen).all():
-            raise UsageError("the context holds numbers that are not finite")
+            arm, feature = np.argwhere(~np.isfinite(seen))[0]
+            raise UsageError(
+                f"the context holds {seen[arm, feature]} for arm {arm}, feature {feature}; expected finite numbers: "
+                "fill in what is missing before asking for a choice"
+            )
         if not self._warned and seen.size and np.max(np.sum(seen * seen, axis=1)) > 1.0001:
             self._warned = True
-            warn_about_norms(seen)
+            warn_of_norms(self.learner, seen)
         return seen
 
     def checked_reward(self, number: int, reward: float) -> float:

@@ -92,10 +92,13 @@ def doubly_robust(
 def importance_weights(log: Log, policy: ArrayLike) -> Float[np.ndarray, " rows"]:
     """Policy / propensity of each row's action; errors as for ``inverse_propensity``."""
     probabilities = _shaped(log, "the policy", policy)
-    wrong = np.flatnonzero((np.abs(probabilities.sum(1) - 1) > 1e-3) | (probabilities < 0).any(1))
+    sums = probabilities.sum(1)
+    wrong = np.flatnonzero((np.abs(sums - 1) > 1e-3) | (probabilities < 0).any(1))
     if len(wrong):
         raise DataError(
-            f"the policy's probabilities in {len(wrong)} rows are no distribution; the first is row {wrong[0]}"
+            f"the policy's probabilities in {len(wrong)} of {len(sums)} rows are no distribution; the first is row "
+            f"{wrong[0]}, which sums to {sums[wrong[0]]:.6g}, its least {probabilities[wrong[0]].min():.3g}; give the "
+            "probability of each arm, at least 0 and summing to 1 in every row"
         )
     return probabilities[np.arange(len(log)), log.actions] / log.propensities
 
@@ -113,12 +116,12 @@ def predicted_rewards(log: Log, ridge: float = 1.0, folds: int = 2, seed: int = 
         seed: of the division.
 
     Raises:
-        UsageError: fewer than 2 folds, or more than rows, or a negative ridge.
+        UsageError: fewer than 2 folds, or more than rows, or a ridge that is not a number of at least 0.
     """
     if not 2 <= folds <= len(log):
         raise UsageError(f"folds must lie within 2 and the number of rows, {len(log)}; given {folds}")
-    if ridge < 0:
-        raise UsageError(f"ridge must not be negative; given {ridge}")
+    if not 0 <= ridge < np.inf:
+        raise UsageError(f"ridge must be a number of at least 0; given {ridge}")
     part = np.random.default_rng(seed).permutation(len(log)) % folds
     own = log.contexts.shape[1] > 1 and log.spec.features is not None
     predictions = np.empty((len(log), log.spec.arms))
@@ -154,10 +157,20 @@ def _ridge(
 
 
 def _shaped(log: Log, name: str, values: ArrayLike) -> Float[np.ndarray, "rows arms"]:
-    array = np.asarray(values, np.float64)
-    if array.shape != (len(log), log.spec.arms) or not np.isfinite(array).all():
+    try:
+        array = np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
         raise DataError(
-            f"{name} must be finite and of shape [{len(log)}, {log.spec.arms}] (rows, arms); given {list(array.shape)}"
+            f"{name} must be numbers, one row for each of the log's with one for each arm: {error}"
+        ) from error
+    if array.shape != (len(log), log.spec.arms):
+        raise DataError(
+            f"{name} must be of shape [{len(log)}, {log.spec.arms}] (the log's rows, arms); given {list(array.shape)}"
+        )
+    wrong = np.flatnonzero(~np.isfinite(array).all(1))
+    if len(wrong):
+        raise DataError(
+            f"{name} must be finite; {len(wrong)} rows are not, the first is row {wrong[0]}: {array[wrong[0]]}"
         )
     return array
 
@@ -173,6 +186,8 @@ def _mean(
     """Sum of terms over sum of divisors, with an interval by the delta method or the bootstrap."""
     if not 0 < confidence < 1:
         raise UsageError(f"confidence must lie strictly between 0 and 1; given {confidence:g}")
+    if resamples < 0:
+        raise UsageError(f"resamples must be 0, for the normal approximation, or more; given {resamples}")
     value, rows = terms.sum() / divisors.sum(), len(terms)
     if resamples:
         generator = np.random.default_rng(seed)

@@ -12,7 +12,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from headstart.bandits.bandit import BanditSpec, Context, Learner
 from headstart.bandits.log import Log
-from headstart.bandits.worlds import warn_about_norms
+from headstart.bandits.norms import warn_of_norms
+from headstart.core.errors import UsageError
 
 
 def replay(learner: Learner, log: Log, seed: int = 0, draws: int = 200) -> Float[np.ndarray, "rows arms"]:
@@ -28,19 +29,20 @@ def replay(learner: Learner, log: Log, seed: int = 0, draws: int = 200) -> Float
         draws: choices in each row from which the probabilities of a learner that does not state them are counted.
 
     Raises:
-        UsageError: the learner cannot work with such a bandit.
+        UsageError: the learner cannot work with such a bandit, or there are to be no draws.
     """
-    return np.asarray(_replay(learner, log.spec, draws, jax.random.key(seed), *_columns(log)), np.float64)
+    if draws < 1:
+        raise UsageError(f"draws is {draws}; expected at least 1")
+    return np.asarray(_replay(learner, log.spec, draws, jax.random.key(seed), *_columns(learner, log)), np.float64)
 
 
 def absorb(learner: Learner, state: Any, log: Log) -> Any:
     """The learner's state after the rewards of all rows, in their order; it is told the logged propensity."""
-    return _absorb(learner, log.spec, state, *_columns(log))
+    return _absorb(learner, log.spec, state, *_columns(learner, log))
 
 
-def _columns(log: Log) -> list[Array]:
-    if log.spec.features:
-        warn_about_norms(log.contexts)
+def _columns(learner: Learner, log: Log) -> list[Array]:
+    warn_of_norms(learner, log.contexts)
     columns = (log.contexts, log.actions, log.rewards.astype(np.float32), log.propensities.astype(np.float32))
     return [jnp.asarray(column) for column in columns]
 

@@ -1,4 +1,4 @@
-"""``headstart finite solve|simulate|fit|plan-online|worlds|learners``."""
+"""``headstart finite solve|evaluate|simulate|fit|plan-online|worlds|learners``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Annotated, Any
 
 import tyro
 
-USAGE = """usage: headstart finite solve|simulate|fit|plan-online|worlds|learners [options]
+USAGE = """usage: headstart finite solve|evaluate|simulate|fit|plan-online|worlds|learners [options]
 
   solve WORLD        the optimal policy and its value
+  evaluate WORLD POLICY  what a policy of your own is worth
   simulate LEARNER   let a learner play a world with many seeds, and measure its regret exactly
   fit DATA           a policy from recorded transitions alone, pessimistically
   plan-online WORLD  how many more episodes certify a policy, given recorded ones
@@ -34,6 +35,7 @@ def finite(arguments: Sequence[str]) -> int:
     """Run ``headstart finite``."""
     commands = {
         "solve": _solve,
+        "evaluate": _evaluate,
         "simulate": _simulate,
         "fit": _fit,
         "plan-online": _plan_online,
@@ -188,6 +190,12 @@ def _parser(kind: type) -> type:
     )
     parser.__doc__ = kind.__doc__
     return parser
+
+
+def _evaluate(arguments: Sequence[str]) -> int:
+    from headstart.cli.finite_evaluate import evaluate
+
+    return evaluate(arguments)
 
 
 def _fit(arguments: Sequence[str]) -> int:

@@ -61,7 +61,7 @@ class ContrastiveUCB:
     """Next states that stand in for true ones: any, or as often as they follow in the data (half of them any)."""
 
     def __post_init__(self) -> None:
-        if self.bonus < 0 or not self.ridge > 0 or min(self.hidden, self.trajectories, self.updates) < 1:
+        if not (self.bonus >= 0 and self.ridge > 0) or min(self.hidden, self.trajectories, self.updates) < 1:
             raise UsageError(
                 f"bonus is {self.bonus}, ridge {self.ridge}, hidden {self.hidden}, trajectories {self.trajectories} "
                 f"and updates {self.updates}; expected a bonus of at least 0, a ridge above 0, at least 1 of the others"

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from headstart.core.errors import DataError
+from headstart.core.errors import DataError, UsageError
 from headstart.finite.mdp import DiscountedMDP, FiniteMDP, Numbers
 from headstart.finite.planning import backward_induction, discounted_occupancy, occupancy, value_iteration
+from headstart.finite.policies import checked_policy
 
 World = FiniteMDP | DiscountedMDP
 
@@ -27,7 +28,7 @@ def concentrability(world: World, policy: Numbers, data_occupancy: Numbers) -> f
         data_occupancy: of the policy's shape.
 
     Raises:
-        DataError: the data's occupancy has another shape or is not made of probabilities.
+        DataError: the policy or the data's occupancy has another shape, or is not made of probabilities.
     """
     return float(_ratio(_occupancy(world, policy), data_occupancy).max())
 
@@ -44,7 +45,13 @@ def clipped_concentrability(
 
     The coefficient of Amortila et al. 2024 ("Harnessing density ratios for online reinforcement learning", section 4):
     finite whatever the data leave out, at most ``clip``.
+
+    Raises:
+        UsageError: a clip below 0.
+        DataError: as for ``concentrability``.
     """
+    if not clip >= 0:
+        raise UsageError(f"clip is {clip}; ratios are cut at a number of at least 0")
     visited = _occupancy(world, policy)
     expected = visited * np.minimum(_ratio(visited, data_occupancy), clip)
     return expected.reshape(-1, world.states * world.actions).sum(-1)
@@ -71,9 +78,10 @@ def reachability(mdp: FiniteMDP) -> Float[np.ndarray, "horizon states"]:
 
 
 def _occupancy(world: World, policy: Any) -> np.ndarray:
-    if isinstance(world, FiniteMDP):
-        return np.asarray(occupancy(world, policy), np.float64)
-    return np.asarray(discounted_occupancy(world, policy), np.float64)
+    checked = checked_policy(world, policy)
+    return np.asarray(
+        occupancy(world, checked) if isinstance(world, FiniteMDP) else discounted_occupancy(world, checked), np.float64
+    )
 
 
 def _optimal(world: World) -> Any:
@@ -86,5 +94,12 @@ def _ratio(visited: np.ndarray, data_occupancy: Any) -> np.ndarray:
         raise DataError(f"the data's occupancy has the shape {list(data.shape)}; expected {list(visited.shape)}")
     if not (np.isfinite(data) & (data >= 0)).all():
         raise DataError("the data's occupancy has entries that are negative or not finite; expected probabilities")
+    total = data.reshape(-1, data.shape[-2] * data.shape[-1]).sum(-1)
+    if (total > 1 + 1e-5).any():
+        step = int(total.argmax())
+        raise DataError(
+            f"the data's occupancy sums to {total[step]:.4g} at step {step}; probabilities sum to at most 1: divide "
+            "visits by the number of episodes"
+        )
     missed = np.where(visited > 0, np.inf, 0.0)
     return np.divide(visited, data, out=missed, where=data > 0)

@@ -17,6 +17,7 @@ from headstart.finite.episodes import Counts
 from headstart.finite.identification import Identified, Plan, Policy, bernstein, identify, mean_rewards
 from headstart.finite.mdp import FiniteMDP
 from headstart.finite.planning import greedy, soft_maximum
+from headstart.finite.policies import checked_policy
 
 
 def temperature_for(epsilon: float, divergence: float) -> float:
@@ -73,9 +74,11 @@ class DemoRegularizedRL:
 
         Raises:
             UsageError: the temperature or ``epsilon`` is not positive.
+            DataError: the prior is no policy of this world; the first row that is none is named.
         """
         if not temperature > 0:
             raise UsageError(f"temperature is {temperature}; expected more than 0")
+        prior = checked_policy(world, prior)
         told = mean_rewards(world) if rewards is None else rewards
 
         def plan(counts: Counts) -> Plan:

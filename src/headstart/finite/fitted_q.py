@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from headstart.core.errors import DataError, UsageError
 from headstart.finite.episodes import Episodes, check_episodes
+from headstart.finite.features import checked_features
 from headstart.finite.least_squares import LeastSquaresLearner, Regression
 from headstart.finite.linear import one_hot_features
 from headstart.finite.mdp import FiniteSpec, Numbers
@@ -37,9 +38,14 @@ def fitted_q(
 
     Raises:
         DataError: the episodes do not fit the world; or the ridge is 0 and the design of a step lacks full rank.
+        UsageError: a negative ridge, or features that are not finite or not of the world.
     """
     check_episodes(data, spec)
-    features = one_hot_features(spec.states, spec.actions) if features is None else np.asarray(features, np.float64)
+    if not ridge >= 0:
+        raise UsageError(f"ridge is {ridge}; expected at least 0")
+    if features is None:
+        features = one_hot_features(spec.states, spec.actions)
+    features = checked_features(features, (spec.states, spec.actions))
     dimension = features.shape[-1]
     values, action_values = [np.zeros(spec.states)], []
     for step in reversed(range(spec.horizon)):

@@ -7,7 +7,7 @@ small program for each state and step, each needing the values of the step after
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -104,8 +104,12 @@ def solve_matrix_game(
     """The minimax value of a matrix game, and both players' optimal mixed strategies.
 
     Raises:
+        DataError: the payoffs are no matrix of finite numbers.
         HeadstartError: a linear program was not solved.
     """
+    payoff = np.asarray(payoff, np.float64)
+    if payoff.ndim != 2 or 0 in payoff.shape or not np.isfinite(payoff).all():
+        raise DataError(f"payoffs have the shape {list(payoff.shape)}; expected finite numbers [rows, columns]")
     value, rows = _maximin(payoff)
     return value, rows, _maximin(-payoff.T)[1]
 
@@ -113,7 +117,7 @@ def solve_matrix_game(
 def _maximin(payoff: Float[np.ndarray, "rows columns"]) -> tuple[float, Float[np.ndarray, " rows"]]:
     """The most that the row player can be sure of, and how."""
     count, others = payoff.shape
-    result = linprog(
+    result = _solved(
         np.append(np.zeros(count), -1.0),
         A_ub=np.hstack([-payoff.T, np.ones((others, 1))]),
         b_ub=np.zeros(others),
@@ -121,7 +125,7 @@ def _maximin(payoff: Float[np.ndarray, "rows columns"]) -> tuple[float, Float[np
         b_eq=[1.0],
         bounds=[(0, None)] * count + [(None, None)],
     )
-    return float(-_solved(result).fun), _distribution(result.x[:count])
+    return float(-result.fun), _distribution(result.x[:count])
 
 
 def coarse_correlated_equilibrium(
@@ -139,14 +143,14 @@ def coarse_correlated_equilibrium(
     # E[upper] >= sum_b sigma(b) upper(a, b) for every a, and E[lower] <= sum_a sigma(a) lower(a, b) for every b.
     leave_row = np.stack([np.tile(upper[row], (rows, 1)) - upper for row in range(rows)]).reshape(rows, -1)
     leave_column = np.stack([lower - lower[:, [column]] for column in range(columns)]).reshape(columns, -1)
-    result = linprog(
+    result = _solved(
         (upper - lower).ravel(),
         A_ub=np.vstack([leave_row, leave_column]),
         b_ub=np.full(rows + columns, 1e-9),
         A_eq=np.ones((1, rows * columns)),
         b_eq=[1.0],
     )
-    return _distribution(_solved(result).x).reshape(rows, columns)
+    return _distribution(result.x).reshape(rows, columns)
 
 
 def solve_game(game: MarkovGame) -> Equilibrium:
@@ -174,10 +178,14 @@ def game_value(game: MarkovGame, rows: Rows, columns: Columns) -> float:
     return float(game.initial @ np.asarray(evaluate_policy(game.against_columns(columns), rows)[0]))
 
 
-def _solved(result):
-    if not result.success:
-        raise HeadstartError(f"the linear program of a game was not solved: {result.message}")
-    return result
+def _solved(cost: np.ndarray, **constraints: Any) -> Any:
+    """Solve a linear program. Simplex may lose its way among nearly equal payoffs: other ways are tried in turn."""
+    result: Any = None
+    for method, presolve in (("highs", True), ("highs-ds", False), ("highs-ipm", True), ("highs-ipm", False)):
+        result = linprog(cost, method=method, options={"presolve": presolve}, **constraints)
+        if result.success:
+            return result
+    raise HeadstartError(f"the linear program of a game was not solved: {result.message}")
 
 
 def _distribution(weights: np.ndarray) -> np.ndarray:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from headstart.core.errors import UsageError
-from headstart.finite.linear import check_norms, one_hot_features
+from headstart.finite.features import checked_features
+from headstart.finite.linear import one_hot_features
 from headstart.finite.mdp import FiniteSpec, Numbers
 from headstart.finite.simulation import Learner
 
@@ -74,11 +75,7 @@ class LeastSquaresLearner(Learner):
         if not self.ridge > 0:
             raise UsageError(f"ridge is {self.ridge}; without one above 0 the design has no full rank at the start")
         if self.features is not None:
-            if self.features.ndim != 3:
-                raise UsageError(
-                    f"features have the shape {list(self.features.shape)}; expected [states, actions, dimension]"
-                )
-            check_norms(self.features)
+            checked_features(self.features)
 
     def nothing_seen(self, spec: FiniteSpec) -> Regression:
         """The regression before the first step.

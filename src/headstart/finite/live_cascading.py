@@ -14,6 +14,7 @@ from headstart.core.errors import DataError, UsageError
 from headstart.finite.best_permutation import NOTHING
 from headstart.finite.cascading import CascadingSpec
 from headstart.finite.cascading_counts import Counts, counts_of_log
+from headstart.finite.cascading_sessions import whole
 from headstart.finite.cascading_vi import CascadingLearner
 
 
@@ -76,8 +77,16 @@ class LiveCascading:
             next_state: of the user afterwards.
 
         Raises:
-            DataError: the list is empty, too long or repeats an item; or a state, item or click does not exist.
+            DataError: the list is empty, too long or repeats an item; or a state, item or click does not exist or is no
+                whole number.
         """
+        state, next_state = whole(state, "state"), whole(next_state, "next_state")
+        if isinstance(clicked, Sequence | np.ndarray):
+            raise DataError(
+                f"the session has several clicks ({list(clicked)}); in the cascade model a user is gone after the "
+                "first: report that one"
+            )
+        clicked = None if clicked is None else whole(clicked, "clicked")
         place = NOTHING if clicked is None else clicked
         counts_of_log(self.spec, [state], [list(shown)], [place], [next_state])
         filled = np.full(self.spec.list_size, NOTHING, np.int32)

@@ -14,9 +14,11 @@ from jaxtyping import Float
 
 from headstart.core.errors import UsageError
 from headstart.finite.episodes import Counts
+from headstart.finite.features import checked_features
 from headstart.finite.identification import Identified, Plan, Policy, identify, mean_rewards
 from headstart.finite.mdp import FiniteMDP
 from headstart.finite.planning import greedy, soft_maximum
+from headstart.finite.policies import checked_policy
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +45,7 @@ class LSVIUCBEnt:
     """When to give up; inside the logarithm, too."""
 
     def __post_init__(self) -> None:
-        if self.features.ndim != 3:
-            raise UsageError(
-                f"features have the shape {list(self.features.shape)}; expected [states, actions, dimension]"
-            )
+        checked_features(self.features)
         if not (self.ridge > 0 and self.bonus_scale >= 0):
             raise UsageError(f"ridge is {self.ridge}, bonus_scale {self.bonus_scale}; expected above 0 and at least 0")
 
@@ -61,6 +60,7 @@ class LSVIUCBEnt:
 
         Raises:
             UsageError: the temperature or ``epsilon`` is not positive, or the features are not of the world.
+            DataError: the prior is no policy of this world.
         """
         if not temperature > 0:
             raise UsageError(f"temperature is {temperature}; expected more than 0")
@@ -69,7 +69,7 @@ class LSVIUCBEnt:
                 f"features are of {self.features.shape[0]} states and {self.features.shape[1]} actions, the world has "
                 f"{world.states} and {world.actions}"
             )
-        rewards = mean_rewards(world)
+        prior, rewards = checked_policy(world, prior), mean_rewards(world)
 
         def plan(counts: Counts) -> Plan:
             return self.plan(world, rewards, prior, temperature, counts)

@@ -47,10 +47,10 @@ def make_world(reference: str) -> FiniteMDP | DiscountedMDP:
         UsageError: the name or an option is unknown, or an option's value is of the wrong kind.
         DataError: the file is not a world's.
     """
-    from headstart.finite.mdp import load_world
-
     if reference.endswith(".npz") or Path(reference).is_file():
-        return load_world(reference)
+        from headstart.finite.world_files import read_world
+
+        return read_world(reference)
     name, _, listed = reference.partition(":")
     build = WORLDS.get(name)
     kinds = {key: kind for key, kind in get_type_hints(build).items() if key != "return"}

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from headstart.core.errors import UsageError
+from headstart.core.errors import DataError, UsageError
 from headstart.finite.mdp import FiniteMDP, FiniteSpec, RewardNoise, outcome
 from headstart.finite.planning import backward_induction, value_of
 
@@ -96,12 +96,15 @@ def simulate(
         threads: parts of the seeds that are played side by side.
 
     Raises:
-        UsageError: no episodes, no seeds or no points.
+        UsageError: no episodes, no seeds or no points; or a world without episodes.
+        DataError: the learner's ``policy`` is not made of probabilities, or not finite: regret would mean nothing.
     """
+    if not isinstance(world, FiniteMDP):
+        raise UsageError(f"the world is a {type(world).__name__}; learners play episodes: build it with FiniteMDP.of")
     chosen = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
     for name, count in (("episodes", episodes), ("seeds", len(chosen)), ("points", points), ("threads", threads)):
-        if count < 1:
-            raise UsageError(f"{name} is {count}; it needs to be at least 1")
+        if count < 1 or int(count) != count:
+            raise UsageError(f"{name} is {count}; it needs to be a whole number, at least 1")
     threads = min(threads, len(chosen))
     share = -(-len(chosen) // threads)
     program = _program(learner, world.spec, world.reward_noise, int(episodes), share)
@@ -114,12 +117,26 @@ def simulate(
         played = list(pool.map(lambda part: jax.block_until_ready(program(on_device, jnp.asarray(part))), parts))
     joined = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(chosen)], *played)
     states, values, returns = joined
+    _check_policy(learner, jax.tree.map(lambda leaf: leaf[0], states))
 
     optimal = float(np.asarray(world.initial) @ np.asarray(backward_induction(world).values[0]))
     kept = np.unique(np.linspace(0, episodes, min(points, episodes) + 1).round().astype(int)[1:])
     regret = np.cumsum(optimal - values.astype(np.float64), axis=1)[:, kept - 1]
     collected = np.cumsum(returns.astype(np.float64), axis=1)[:, kept - 1] / kept
     return Curves(kept, regret, values[:, kept - 1], collected, optimal, states)
+
+
+def _check_policy(learner: Learner, state: State) -> None:
+    """Refuse a learner whose last policy is no policy."""
+    policy = np.asarray(learner.policy(state), np.float64)
+    sums = policy.sum(-1)
+    wrong = ~((policy >= -1e-6).all(-1) & (np.abs(sums - 1) <= 1e-3))
+    if wrong.any():
+        step, observation = np.argwhere(wrong)[0]
+        raise DataError(
+            f"{type(learner).__name__}.policy at step {step}, state {observation} sums to {sums[step, observation]:.4g}"
+            "; it has to be the probabilities with which choose acts, finite, at least 0, summing to 1"
+        )
 
 
 @lru_cache(maxsize=64)
