@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-USAGE = """usage: headstart lm METHOD --model MODEL (--data ROWS | --prompts ROWS --judge JUDGE) [options]
+from headstart.core.errors import UsageError
+
+USAGE = """usage: headstart lm METHOD|RECIPE --model MODEL (--data ROWS | --prompts ROWS --judge JUDGE) [options]
        headstart lm COMMAND [options]
 
 Post-train a causal language model on recorded rows, or on its own completions and a judge of them.
@@ -45,7 +49,8 @@ class Options:
     """Rows with a prompt, to complete and be judged on."""
     judge: str | None = None
     """Judge of completions: exact:COLUMN, numeric:COLUMN, regex:PATTERN, tests:COLUMN, reward:PATH, pairwise:PATH,
-    remote:URL#MODEL, module:function, or the model's own loglik, mean_loglik."""
+    remote:URL#MODEL, module:function, wins:JUDGE or odds:JUDGE (scores from a judge that compares), majority, or the
+    model's own loglik, mean_loglik."""
     held_out: str | None = None
     """Rows with a prompt, on which the policy is judged before training and after every iteration."""
     seeds: int = 1
@@ -62,12 +67,14 @@ class Options:
 
 def lm(arguments: Sequence[str]) -> int:
     """Run ``headstart lm``."""
+    from headstart.language.recipes import RECIPES
     from headstart.language.registry import METHODS
 
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         for title, lines in (
             ("methods", {entry.name: entry.summary for entry in METHODS}),
+            ("recipes, which learn from own completions", {name: one.summary for name, one in RECIPES.items()}),
             ("commands", {name: summary for name, (_, summary) in COMMANDS.items()}),
         ):
             width = max(map(len, lines))
@@ -77,54 +84,73 @@ def lm(arguments: Sequence[str]) -> int:
     if name in COMMANDS:
         module = importlib.import_module(f"headstart.cli.{COMMANDS[name][0]}")
         return int(getattr(module, name)(rest) or 0)
-    if name not in METHODS:
+    if name not in METHODS and name not in RECIPES:
         from headstart.core.registry import unknown
 
-        names = [*METHODS.names(), *COMMANDS]
-        raise unknown("method or command", name, names, "`headstart lm --help` lists them all.")
+        names = [*METHODS.names(), *RECIPES, *COMMANDS]
+        raise unknown("method, recipe or command", name, names, "`headstart lm --help` lists them all.")
     return _train(name, rest)
 
 
 def _train(name: str, arguments: Sequence[str]) -> int:
     import tyro
 
+    from headstart.cli.lm_stages import STAGES
     from headstart.language.online import Online
-    from headstart.language.recipes import plan_of
+    from headstart.language.recipes import RECIPES, plan_of
     from headstart.language.registry import METHODS
     from headstart.language.settings import Training
 
-    kind = METHODS.get(name)
+    recipe = RECIPES.get(name)
+    kind = METHODS.get(recipe.method if recipe else name)
+    stage = STAGES.get(name) or STAGES.get(kind.name)
     flat = tyro.conf.OmitArgPrefixes
-    required = any(field.default is dataclasses.MISSING for field in dataclasses.fields(kind))
-    method_default = {} if required else {"default_factory": kind}
+    required = any(field.default is dataclasses.MISSING for field in dataclasses.fields(kind)) and not recipe
+    method_default = {} if required else {"default_factory": recipe.make if recipe else kind}
+    plan = recipe.plan if recipe else plan_of(name)
     fields: list[Any] = [
         ("options", Annotated[Options, flat]),
         ("method", Annotated[kind, flat], *([dataclasses.field(**method_default)] if method_default else [])),
         ("training", Annotated[Training, flat], dataclasses.field(default_factory=Training)),
-        ("plan", Annotated[Online, flat], dataclasses.field(default_factory=lambda: plan_of(name))),
+        ("plan", Annotated[Online, flat], dataclasses.field(default_factory=lambda: plan)),
     ]
+    if stage is not None and stage.options is not None:
+        fields.append(("stage", Annotated[stage.options, flat], dataclasses.field(default_factory=stage.options)))
     parser = dataclasses.make_dataclass("Training", fields, kw_only=True)
     parser.__doc__ = kind.__doc__
     given = tyro.cli(parser, args=list(arguments), prog=f"headstart lm {name}")
     from headstart.language.training import train
 
     options = given.options
+    data, prompts, out = options.data, options.prompts, options.out or named(name, options.model)
+    judge = options.judge or (recipe.judge if recipe and prompts else None)
+    if stage is not None and out.exists() and not options.resume:
+        raise UsageError(f"{out} exists; give another --out, or --resume to go on with it")
+    made = stage.make(given, out) if stage is not None else None
+    if made is not None:
+        data, prompts = str(made), None
     run = train(
         given.method,
         options.model,
-        options.data,
-        prompts=options.prompts,
-        judge=options.judge,
+        data,
+        prompts=prompts,
+        judge=judge,
         plan=given.plan,
         training=given.training,
         held_out=options.held_out,
         seeds=range(options.first_seed, options.first_seed + options.seeds),
-        folder=options.out,
+        folder=out,
         resume=options.resume,
         show_progress=not options.quiet,
     )
     summarise(run)
     return 0
+
+
+def named(name: str, model: str) -> Path:
+    """Where a run goes that was given no folder."""
+    label = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{name}-{Path(model).name}")
+    return Path("runs") / f"{label}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def summarise(run: Any) -> None:

@@ -20,7 +20,7 @@ class ReproduceOptions:
     seeds: tuple[int, ...] = ()
     """Which of its seeds; all by default."""
     workers: int | None = None
-    """Processes that train seeds at the same time; one for each core by default."""
+    """Processes that train seeds at the same time; one for each core by default. Language models train one by one."""
     quiet: bool = False
     """Show no progress bars."""
 
@@ -31,17 +31,9 @@ def reproduce(arguments: Sequence[str]) -> int:
 
     kind: Any = Annotated[ReproduceOptions, tyro.conf.PositionalRequiredArgs]
     options = tyro.cli(kind, args=list(arguments), prog="headstart reproduce")
-    from headstart.control.reproducing import reproduce as run_again
-    from headstart.core.compilation import keep_compiled_programs
+    from headstart.runs.folder import RunFolder
 
-    keep_compiled_programs()
-    outcome = run_again(
-        options.run,
-        options.out,
-        seeds=options.seeds or None,
-        workers=options.workers,
-        show_progress=not options.quiet,
-    )
+    outcome = (_language if RunFolder.open(options.run).config.get("wing") == "language" else _control)(options)
     if outcome.same:
         print(f"the same numbers, bit for bit: {outcome.rows:,} values, in {outcome.path}")
     for difference in outcome.differences:
@@ -50,3 +42,23 @@ def reproduce(arguments: Sequence[str]) -> int:
     for line in outcome.circumstances:
         print(f"  {line}", file=sys.stdout if outcome.differences else sys.stderr)
     return 0 if outcome.same else 1
+
+
+def _control(options: ReproduceOptions) -> Any:
+    from headstart.control.reproducing import reproduce as run_again
+    from headstart.core.compilation import keep_compiled_programs
+
+    keep_compiled_programs()
+    return run_again(
+        options.run,
+        options.out,
+        seeds=options.seeds or None,
+        workers=options.workers,
+        show_progress=not options.quiet,
+    )
+
+
+def _language(options: ReproduceOptions) -> Any:
+    from headstart.language.reproducing import reproduce as run_again
+
+    return run_again(options.run, options.out, seeds=options.seeds or None, show_progress=not options.quiet)

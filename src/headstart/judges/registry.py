@@ -14,6 +14,9 @@ FORMS = {
     "reward": "reward:PATH",
     "pairwise": "pairwise:PATH",
     "remote": "remote:URL#MODEL",
+    "wins": "wins:JUDGE",
+    "odds": "odds:JUDGE",
+    "majority": "majority, or majority:PATTERN",
 }
 """What a judge's text may look like, besides ``module:function``."""
 
@@ -24,12 +27,18 @@ def make_judge(text: str) -> Judge | PairJudge:
     Args:
         text: ``exact:COLUMN`` or ``numeric:COLUMN`` (the right answer is in a column of the rows), ``regex:PATTERN``,
             ``tests:COLUMN`` (unit tests of code, sandboxed), ``reward:PATH`` or ``pairwise:PATH`` (a trained model's
-            folder), ``remote:URL#MODEL`` (an OpenAI-compatible address), or ``module:function``.
+            folder), ``remote:URL#MODEL`` (an OpenAI-compatible address), ``wins:JUDGE`` or ``odds:JUDGE`` (scores from
+            a judge that compares, by the prompt's other completions), ``majority`` or ``majority:PATTERN`` (how many of
+            them give the same answer), or ``module:function``.
 
     Raises:
         UsageError: the text names no judge.
     """
     kind, _, rest = text.partition(":")
+    if text == "majority":
+        from headstart.judges.group_judges import Majority
+
+        return Majority()
     if not rest:
         if kind in FORMS:
             raise UsageError(f"judge {text!r} is not whole; write it as {FORMS[kind]}")
@@ -60,6 +69,19 @@ def make_judge(text: str) -> Judge | PairJudge:
         return PreferenceModel.load(rest)
     if kind == "remote":
         return _remote(rest)
+    if kind in ("wins", "odds"):
+        from headstart.judges.group_judges import AgainstOthers
+
+        compares = make_judge(rest)
+        if not isinstance(compares, PairJudge):
+            raise UsageError(
+                f"judge {text!r}: {rest} scores; {kind} needs a judge that compares, such as pairwise:PATH"
+            )
+        return AgainstOthers(compares, kind)
+    if kind == "majority":
+        from headstart.judges.group_judges import Majority
+
+        return Majority(rest)
     from headstart.judges.functions import function_judge
 
     return function_judge(text)
