@@ -111,20 +111,21 @@ def collect(
 
 @partial(jax.jit, static_argnames=("method", "world", "episodes"))
 def evaluate_members(method: PPO, world: FunctionalWorld, members: Members, episodes: int) -> Float[Array, " members"]:
-    """Mean return of greedy episodes, each member's from the same starts whenever it is evaluated."""
+    """Mean return of episodes with drawn actions, as in training; a member's start equally at each evaluation."""
 
     def one(state: State, seed: Array) -> Array:
         key = jax.random.fold_in(jax.random.key(seed), 2)
 
-        def step(carry: tuple[Any, Array, Array], _: None) -> tuple[tuple[Any, Array, Array], None]:
+        def step(carry: tuple[Any, Array, Array], key: Array) -> tuple[tuple[Any, Array, Array], None]:
             places, alive, total = carry
-            actions = method.act(state, jax.vmap(world.observe)(places), key, explore=False)
+            actions = method.act(state, jax.vmap(world.observe)(places), key, explore=True)
             places, rewards, ended = jax.vmap(world.step)(places, actions)
             return (places, alive & ~ended, total + rewards * alive), None
 
-        places = jax.vmap(world.reset)(jax.random.split(key, episodes))
+        starts, acting = jax.random.split(key)
+        places = jax.vmap(world.reset)(jax.random.split(starts, episodes))
         carry = (places, jnp.ones(episodes, bool), jnp.zeros(episodes))
-        (_, _, total), _ = jax.lax.scan(step, carry, None, length=world.horizon)
+        (_, _, total), _ = jax.lax.scan(step, carry, jax.random.split(acting, world.horizon))
         return jnp.mean(total)
 
     return jax.vmap(one)(members.state, members.seed)
