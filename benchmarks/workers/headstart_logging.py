@@ -7,7 +7,6 @@ import tempfile
 import time
 from dataclasses import replace
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 
 import jax
@@ -61,8 +60,9 @@ log_every = max(1, round(pace * scalars / task["scalars_per_second"])) if task["
 run(2 * log_every, "compiling-again", log_every)
 updates = max(window, round(task["seconds"] * pace / window) * window)
 measured = run(updates, "measured", log_every)
+begun, *_, last = measured["marks"]
 report = {
-    "per_second": [(b[0] - a[0]) / (b[1] - a[1]) for a, b in pairwise(measured["marks"])],
+    "per_second": [(last[0] - begun[0]) / (last[1] - begun[1])],
     "per_processor_second": [updates / measured["processor"]],
     "seconds_before": first["seconds"],
     "measures": {

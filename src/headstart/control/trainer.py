@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +13,7 @@ import numpy as np
 from headstart.control import programs
 from headstart.control.collecting import Collector, FunctionalCollector, HostCollector, Situation
 from headstart.control.evaluation import Evaluation, evaluate_functional, evaluate_worlds
+from headstart.control.grouped_updates import Pace, learn_in_groups
 from headstart.control.handover import hand_over
 from headstart.control.method import Method, State
 from headstart.control.on_policy import rollout_and_learn
@@ -116,6 +116,7 @@ class Trainer:
         self.replay: Replay | None = None
         self.collector: Collector | None = None
         self.last_evaluation: float | None = None
+        self._pace = Pace()
 
     # -- setting up ------------------------------------------------------------------------------------------------
 
@@ -218,20 +219,32 @@ class Trainer:
         while self.done < phase.steps:
             before = self.done
             count = min(settings.log_every - before % settings.log_every, phase.steps - before)
-            try:
-                metrics = self._offline(count) if phase.kind == "offline" else self._online(count)
-            except WorldError:
-                self.save()
-                raise
+            if phase.kind == "offline" and not self._streamed():
+                self._offline_groups(count)
+            else:
+                self._log(self._one_group(count))
             ended = self.done >= phase.steps
-            self._settle(ended)
-            self._check_finite(metrics)
-            self.recorder.log(self.updates, self.environment_steps, phase.kind, metrics)
+            if not programs.all_finite(self.state):
+                raise self._diverged(["a network"])
             if ended or self.done // settings.evaluate_every > before // settings.evaluate_every:
                 self._evaluate()
             if ended or self.done // settings.checkpoint_every > before // settings.checkpoint_every:
                 self.save()
             self.watch(self.progress)
+
+    def _log(self, metrics: dict[str, float]) -> None:
+        if bad := [name for name, value in metrics.items() if not np.isfinite(value)]:
+            raise self._diverged(bad)
+        self.recorder.log(self.updates, self.environment_steps, self.phase.kind, metrics)
+
+    def _one_group(self, count: int) -> dict[str, float]:
+        try:
+            metrics = self._offline_streamed(count) if self.phase.kind == "offline" else self._online(count)
+        except WorldError:
+            self.save()
+            raise
+        self._settle(self.done >= self.phase.steps)
+        return metrics
 
     def _change_method(self, method: Method) -> None:
         if method == self.method:
@@ -241,21 +254,34 @@ class Trainer:
         self.method = method
         self.recorder.note(lines)
 
-    def _offline(self, count: int) -> dict[str, float]:
-        key, first = self._phase_key(0), np.int32(self.done)
-        if self._streamed():
-            metrics = self._offline_streamed(key, count)
-        else:
-            assert self.data is not None
-            self.state, metrics = programs.learn_offline(
-                self.method, self.preprocessor, self.state, self.data, key, first, count
-            )
+    def _offline_groups(self, every: int) -> None:
+        settings, whole = self.parts.settings, self.parts.settings.log_every
+        stops = [settings.evaluate_every, settings.checkpoint_every]
+        room = min(self.phase.steps - self.done, *(stop - self.done % stop for stop in stops))
+        groups = self._pace.groups(room // whole if every == whole else 1)
+        assert self.data is not None
+        self.state, metrics = learn_in_groups(
+            self.method,
+            self.preprocessor,
+            self.state,
+            self.data,
+            self._phase_key(0),
+            np.int32(self.done),
+            np.int32(groups),
+            every,
+        )
+        columns = {name: np.asarray(values) for name, values in metrics.items()}
+        for group in range(groups):
+            self._updated(every)
+            self._log({name: float(values[group]) for name, values in columns.items()})
+        self._pace.done()
+
+    def _updated(self, count: int) -> None:
         self.updates += count
         self.done += count
-        return {name: float(value) for name, value in metrics.items()}
 
-    def _offline_streamed(self, key: jax.Array, count: int, updates_at_once: int = 50) -> dict[str, Any]:
-        data, method, metrics = self.parts.data, self.method, {}
+    def _offline_streamed(self, count: int, updates_at_once: int = 50) -> dict[str, float]:
+        data, method, key, metrics = self.parts.data, self.method, self._phase_key(0), {}
         assert data is not None
         if method.needs_returns_to_go and self._returns_to_go is None:
             self._returns_to_go = data.returns_to_go(method.discount, RETURNS_TAIL)
@@ -272,7 +298,8 @@ class Trainer:
             self.state, metrics = programs.learn_gathered(
                 method, self.preprocessor, self.state, batches, key, np.int32(first)
             )
-        return metrics
+        self._updated(count)
+        return {name: float(value) for name, value in metrics.items()}
 
     def _online(self, count: int) -> dict[str, float]:
         assert self.collector is not None
@@ -342,16 +369,14 @@ class Trainer:
         if self.replay.returns_to_go:
             self.replay = self.replay.with_returns_to_go(RETURNS_TAIL)
 
-    def _check_finite(self, metrics: dict[str, float]) -> None:
-        bad = [name for name, value in metrics.items() if not np.isfinite(value)]
-        if bad or not programs.all_finite(self.state):
-            kept = self.recorder.checkpoints.latest()
-            where = f"the checkpoint at {kept.progress} is the last good one" if kept else "there is no checkpoint yet"
-            raise DivergenceError(
-                f"{self.method.name} diverged in {self.phase.kind} training by step {self.done} "
-                f"({', '.join(bad) or 'a network'} not finite); {where}. Try a smaller learning rate, "
-                "reward scaling, or layer normalisation in the critics"
-            )
+    def _diverged(self, what: Sequence[str]) -> DivergenceError:
+        kept = self.recorder.checkpoints.latest()
+        where = f"the checkpoint at {kept.progress} is the last good one" if kept else "there is no checkpoint yet"
+        return DivergenceError(
+            f"{self.method.name} diverged in {self.phase.kind} training by step {self.done} "
+            f"({', '.join(what)} not finite); {where}. Try a smaller learning rate, "
+            "reward scaling, or layer normalisation in the critics"
+        )
 
     # -- evaluating ------------------------------------------------------------------------------------------------
 
