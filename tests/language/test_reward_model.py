@@ -1,9 +1,17 @@
 """Judges learn what pairs say; a pairwise model also where preferences are circular."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 from datasets import Dataset
 
 from headstart.core.errors import DataError, DivergenceError, UsageError
@@ -11,6 +19,7 @@ from headstart.envs.text.tokenizer import word_tokenizer
 from headstart.judges.registry import make_judge
 from headstart.language.reward_model import RewardSettings, accuracy, fit_reward_model
 from headstart.language.tiny_models import tiny_model
+from headstart.runs.checkpoints import Checkpoints
 
 TOKENIZER = word_tokenizer(tuple("abcdefgh"))
 
@@ -62,6 +71,65 @@ def test_training_repeats_and_accumulates_exactly() -> None:
         scores.append(model.score(["e"], ["a b c"])[0])
     assert scores[0] == scores[1]
     assert scores[2] == pytest.approx(scores[0], rel=1e-3)
+
+
+PROGRAM = """
+import json, sys
+from headstart.envs.text.tokenizer import word_tokenizer
+from headstart.language.reward_model import RewardSettings, fit_reward_model
+from headstart.language.tiny_models import tiny_model
+tokenizer = word_tokenizer(tuple("abcdefgh"))
+settings = RewardSettings(**json.loads(sys.argv[3]))
+fit_reward_model(tiny_model(tokenizer, width=16, layers=1), tokenizer, json.loads(sys.argv[2]), settings, sys.argv[1])
+"""
+
+
+def same_training(one: Path, other: Path) -> None:
+    for path in one.glob("*.safetensors"):
+        held = [safetensors.torch.load_file(folder / path.name) for folder in (one, other)]
+        assert held[0].keys() == held[1].keys()
+        assert all(torch.equal(held[0][name], held[1][name]) for name in held[0])
+    reports = [json.loads((folder / "reward_report.json").read_text()) for folder in (one, other)]
+    assert reports[0] | {"seconds": 0} == reports[1] | {"seconds": 0}
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path) -> None:
+    whole, killed, rows = tmp_path / "whole", tmp_path / "killed", pairs(160)
+    given = {"epochs": 12, "batch_size": 32, "learning_rate": 1e-3, "checkpoint_minutes": 0.001}
+    words = [sys.executable, "-c", PROGRAM, str(killed), json.dumps(rows), json.dumps(given)]
+    process = subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list(tmp_path.glob(".killed.training/checkpoints/0*")):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not killed.exists()
+    settings = RewardSettings(**given)
+    with pytest.raises(UsageError, match="was begun before: resume it"):
+        fit_reward_model(tiny(), TOKENIZER, rows, settings, killed)
+    with pytest.raises(UsageError, match="begun with other settings and pairs"):
+        fit_reward_model(tiny(), TOKENIZER, pairs(100), RewardSettings(), killed, resume=True)
+    fit_reward_model(tiny(), TOKENIZER, rows, settings, killed, show_progress=False, resume=True)
+    fit_reward_model(tiny(), TOKENIZER, rows, settings, whole, show_progress=False)
+    same_training(whole, killed)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_pairwise_training_that_stopped_goes_on_to_the_same_weights(tmp_path, monkeypatch) -> None:
+    rows, settings = pairs(100), RewardSettings(kind="pairwise", epochs=3, checkpoint_minutes=0.0, **QUICK)
+    fit_reward_model(tiny(), TOKENIZER, rows, settings, tmp_path / "whole", show_progress=False)
+    save = Checkpoints.save
+
+    def full(checkpoints, step, *rest):
+        if step == 4:
+            raise OSError("the disk is full")
+        return save(checkpoints, step, *rest)
+
+    monkeypatch.setattr(Checkpoints, "save", full)
+    with pytest.raises(OSError, match="full"):
+        fit_reward_model(tiny(), TOKENIZER, rows, settings, tmp_path / "stopped", show_progress=False)
+    monkeypatch.undo()
+    fit_reward_model(tiny(), TOKENIZER, rows, settings, tmp_path / "stopped", show_progress=False, resume=True)
+    same_training(tmp_path / "whole", tmp_path / "stopped")
 
 
 def test_a_pairwise_model_learns_circular_preferences_that_no_score_can() -> None:

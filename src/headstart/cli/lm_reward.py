@@ -18,6 +18,8 @@ class RewardOptions:
     """Pairs: rows with prompt, chosen and rejected."""
     out: Path
     """Folder to write; use it as --judge reward:FOLDER, or pairwise:FOLDER. A folder that exists is refused."""
+    resume: bool = False
+    """Go on with a training of --out that was killed, with the same options; begin it if there is none."""
     quiet: bool = False
     """Show no progress bar."""
 
@@ -44,7 +46,7 @@ def reward(arguments: Sequence[str]) -> int:
     options = given.options
     rows = load_rows(options.data)
     model, tokenizer = load_model(options.model)
-    _, report = fit_reward_model(model, tokenizer, rows, given.settings, options.out, not options.quiet)
+    _, report = fit_reward_model(model, tokenizer, rows, given.settings, options.out, not options.quiet, options.resume)
     kept = f"{report.training_rows} pairs learned from, {report.validation_rows} kept apart"
     print(f"{kept}; {report.steps} steps, loss {report.loss:.3f}")
     for reason, count in report.dropped.items():

@@ -10,17 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from headstart.core.causal_models import check_tokens_fit, context_length, use_suitable_threads
 from headstart.core.encoding import Encoder
-from headstart.core.errors import CheckpointError, DivergenceError, UsageError
+from headstart.core.errors import DivergenceError, UsageError
 from headstart.language.accumulation import MicroBatch, micro_batches
 from headstart.language.encoded_rows import EncodedRow, loss_batch, with_reference
 from headstart.language.method import LanguageMethod, LossBatch, Scored
 from headstart.language.settings import Training
+from headstart.language.training_state import load_state, save_state
 
 
 class Learner:
@@ -63,9 +63,10 @@ class Learner:
         self._reference = None
         if (self.needs_reference or keep_reference) and not self._adapted:
             self._reference = copy.deepcopy(self.model).requires_grad_(False)
-        weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         peak = training.learning_rate or method.learning_rate * (10.0 if self._adapted else 1.0)
-        self.optimizer = torch.optim.AdamW(weights, lr=peak, weight_decay=training.weight_decay, fused=True)
+        self.optimizer = torch.optim.AdamW(
+            list(self._trained().values()), lr=peak, weight_decay=training.weight_decay, fused=True
+        )
         self.peak_rate = peak
         self.steps = 0
 
@@ -193,11 +194,7 @@ class Learner:
 
     def save(self, folder: Path) -> None:
         """Write what training needs to go on exactly: trained weights, optimiser, counters."""
-        trained = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
-        safetensors.torch.save_file(_contiguous(trained), str(folder / "weights.safetensors"))
-        state = self.optimizer.state_dict()["state"]
-        moments = {f"{index}.{name}": value for index, held in state.items() for name, value in held.items()}
-        safetensors.torch.save_file(_contiguous(moments), str(folder / "optimizer.safetensors"))
+        save_state(folder, self._trained(), self.optimizer)
         (folder / "learner.json").write_text(json.dumps({"steps": self.steps, "total_steps": self.total_steps}))
 
     def load(self, folder: Path) -> None:
@@ -206,20 +203,11 @@ class Learner:
         Raises:
             CheckpointError: it is of a model with other weights.
         """
-        saved = safetensors.torch.load_file(str(folder / "weights.safetensors"), device=str(self.device))
-        trained = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
-        if {name: value.shape for name, value in saved.items()} != {name: w.shape for name, w in trained.items()}:
-            raise CheckpointError(f"{folder} holds other weights than this {type(self.model).__name__} trains")
-        with torch.no_grad():
-            for name, weight in trained.items():
-                weight.copy_(saved[name])
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in safetensors.torch.load_file(str(folder / "optimizer.safetensors")).items():
-            index, name = key.split(".", 1)
-            state.setdefault(int(index), {})[name] = value
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        load_state(folder, self._trained(), self.optimizer, type(self.model).__name__)
         self.steps = json.loads((folder / "learner.json").read_text())["steps"]
+
+    def _trained(self) -> dict[str, Tensor]:
+        return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
 
 def _with_adapter(model: Any, training: Training) -> Any:
@@ -245,7 +233,3 @@ def _limits(training: Training, context: int | None) -> tuple[int | None, int | 
                 f" of {context} tokens"
             )
     return prompt, completion
-
-
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().contiguous() for name, value in tensors.items()}

@@ -6,23 +6,27 @@ column ``preference_prob`` makes the label soft.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from datasets import Dataset
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
 from headstart.core.causal_models import use_suitable_threads
 from headstart.core.encoding import collate
 from headstart.core.errors import DataError, DivergenceError, UsageError
-from headstart.core.files import write_json
+from headstart.core.files import read_json, write_json
 from headstart.core.progress import progress
 from headstart.data.rows import check_rows
 from headstart.evaluate.correlation import pearson
@@ -32,6 +36,8 @@ from headstart.judges.position_bias import warn_of_position_bias
 from headstart.judges.preference_model import PreferenceModel
 from headstart.judges.reward_model import RewardModel
 from headstart.language.settings import Training
+from headstart.language.training_state import load_state, save_state
+from headstart.runs.checkpoints import Checkpoints
 
 REPORT_FILE = "reward_report.json"
 
@@ -62,11 +68,15 @@ class RewardSettings:
     """Part of the pairs kept apart to measure accuracy on; 0 keeps none."""
     seed: int = 0
     """Of the split, the order, the sides that are shown and new weights."""
+    checkpoint_minutes: float = 5.0
+    """Minutes between checkpoints, where the model is written to a folder."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if self.checkpoint_minutes < 0:
+            raise UsageError(f"checkpoint_minutes is {self.checkpoint_minutes}; expected 0 or more")
         if not 0 <= self.validation_fraction < 1:
             raise UsageError(f"validation_fraction is {self.validation_fraction}; expected a part from 0 to below 1")
 
@@ -89,7 +99,7 @@ class RewardReport:
         position_bias: of a pairwise model, how much its probabilities change with the order, on average; it is warned
             of above 0.1.
         dropped: pairs left out, by reason.
-        seconds: wall time.
+        seconds: wall time, since it was last gone on with.
     """
 
     kind: str
@@ -113,6 +123,7 @@ def fit_reward_model(
     settings: RewardSettings | None = None,
     folder: Path | str | None = None,
     show_progress: bool = True,
+    resume: bool = False,
 ) -> tuple[RewardModel | PreferenceModel, RewardReport]:
     """Train a judge on preference pairs.
 
@@ -122,11 +133,14 @@ def fit_reward_model(
         rows: pairs (``prompt``, ``chosen``, ``rejected``), with ``preference_prob`` for soft labels.
         settings: what is trained, and how.
         folder: where to write the model (read by ``reward:FOLDER`` or ``pairwise:FOLDER``) and ``reward_report.json``;
-            None writes nothing.
+            None writes nothing. Until training has ended its checkpoints are beside it, in ``.FOLDER.training``.
         show_progress: show a bar.
+        resume: go on from the latest checkpoint of the same training, if there is one, to the very weights that it
+            would have come to.
 
     Raises:
-        UsageError: the folder is there already, or the settings cannot work.
+        UsageError: the folder is there already, a training of it was begun and ``resume`` is not asked for or differs,
+            or the settings cannot work.
         DataError: rows that are no pairs, or too few to keep some apart.
         DivergenceError: the loss is not finite.
     """
@@ -137,10 +151,11 @@ def fit_reward_model(
     checked = check_rows(rows if isinstance(rows, Dataset) else Dataset.from_list(list(rows)), "pair")
     pairs = [dict(row) for row in checked.dataset.to_list()]
     learned, held = _split(pairs, settings)
+    checkpoints = None if folder is None else _begun(Path(folder), settings, pairs, resume)
     use_suitable_threads(model)
     judge, trained = _judge(model, tokenizer, settings)
     before = accuracy(judge, held)
-    loss, steps = _train(judge, trained, learned, settings, show_progress)
+    loss, steps = _train(judge, trained, learned, settings, checkpoints, show_progress)
     if settings.lora_rank:
         _merge(judge)
     report = RewardReport(
@@ -162,7 +177,29 @@ def fit_reward_model(
         judge.save(partial)
         write_json(partial / REPORT_FILE, {**asdict(report), "settings": asdict(settings)})
         partial.rename(folder)
+        shutil.rmtree(_workplace(Path(folder)))
     return judge, report
+
+
+def _workplace(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.training")
+
+
+def _begun(folder: Path, settings: RewardSettings, pairs: list[dict[str, Any]], resume: bool) -> Checkpoints:
+    """Where the checkpoints of a training are, once it is sure that they are of this one."""
+    place, told = _workplace(folder), "training.json"
+    digest = hashlib.sha256(json.dumps(pairs, sort_keys=True).encode()).hexdigest()
+    facts = {"settings": asdict(settings), "pairs": digest}
+    if (place / told).exists():
+        if not resume:
+            raise UsageError(f"training of {folder} was begun before: resume it, or remove {place}")
+        changed = [name for name, value in read_json(place / told).items() if facts[name] != value]
+        if changed:
+            raise UsageError(f"{folder} was begun with other {' and '.join(changed)}; resume it as it was, or anew")
+    else:
+        place.mkdir(parents=True, exist_ok=True)
+        write_json(place / told, facts)
+    return Checkpoints(place / "checkpoints")
 
 
 def accuracy(judge: RewardModel | PreferenceModel, pairs: Sequence[dict[str, Any]]) -> float | None:
@@ -200,8 +237,8 @@ def _split(pairs: list[dict[str, Any]], settings: RewardSettings) -> tuple[list[
 
 def _judge(
     model: Any, tokenizer: Any, settings: RewardSettings
-) -> tuple[RewardModel | PreferenceModel, list[torch.nn.Parameter]]:
-    """The judge to train, and which of its weights are."""
+) -> tuple[RewardModel | PreferenceModel, dict[str, torch.nn.Parameter]]:
+    """The judge to train, and which of its weights are, by name."""
     if settings.kind == "bradley-terry":
         judge, inner = (made := RewardModel.from_causal_lm(model, tokenizer)), made.body
     else:
@@ -219,8 +256,8 @@ def _judge(
         _put(judge, inner)
     else:
         inner.requires_grad_(True)
-    weights = [weight for weight in inner.parameters() if weight.requires_grad]
-    return judge, weights + (list(judge.head.parameters()) if isinstance(judge, RewardModel) else [])
+    weights = {name: weight for name, weight in inner.named_parameters() if weight.requires_grad}
+    return judge, weights | ({"reward head": judge.head.weight} if isinstance(judge, RewardModel) else {})
 
 
 def _merge(judge: RewardModel | PreferenceModel) -> None:
@@ -237,30 +274,31 @@ def _put(judge: RewardModel | PreferenceModel, inner: Any) -> None:
 
 def _train(
     judge: RewardModel | PreferenceModel,
-    weights: list[torch.nn.Parameter],
+    trained: dict[str, torch.nn.Parameter],
     pairs: list[dict[str, Any]],
     settings: RewardSettings,
+    checkpoints: Checkpoints | None,
     show_progress: bool,
 ) -> tuple[float, int]:
     """Minimise the loss; returns its mean over the last tenth of the steps, and the number of steps. Dropout is off."""
-    rng = np.random.default_rng([settings.seed, 1])
     batch_size = min(settings.batch_size, len(pairs))
     size = settings.micro_batch_size or batch_size
     total = max(1, round(settings.epochs * len(pairs) / batch_size))
     peak = settings.learning_rate or (1e-4 if settings.lora_rank else 1e-5)
-    schedule = Training(warmup_fraction=settings.warmup_fraction)
+    schedule, weights = Training(warmup_fraction=settings.warmup_fraction), list(trained.values())
     optimizer = torch.optim.AdamW(weights, lr=peak, weight_decay=settings.weight_decay)
-    order: list[int] = []
-    losses = []
+    latest, losses = None if checkpoints is None else checkpoints.latest(), []
+    if latest is not None:
+        load_state(latest.folder, trained, optimizer, type(judge).__name__)
+        losses = latest.metadata["losses"]
+    saved = time.monotonic()
+    batches = islice(_batches(pairs, settings, batch_size), len(losses), total)
     with progress(f"training a {settings.kind} model", total, show_progress) as bar:
-        for step in range(total):
-            while len(order) < batch_size:
-                order += rng.permutation(len(pairs)).tolist()
-            batch, order = [pairs[i] for i in order[:batch_size]], order[batch_size:]
+        for step, (batch, swapped) in enumerate(batches, len(losses)):
             value = 0.0
             for start in range(0, batch_size, size):
-                part = batch[start : start + size]
-                loss = _losses(judge, part, rng).sum() / batch_size
+                part = slice(start, start + size)
+                loss = _losses(judge, batch[part], swapped[part]).sum() / batch_size
                 loss.backward()
                 value += float(loss.detach())
             norm = torch.nn.utils.clip_grad_norm_(weights, settings.gradient_clip or float("inf"))
@@ -271,12 +309,31 @@ def _train(
             optimizer.step()
             optimizer.zero_grad()
             losses.append(value)
+            if checkpoints is not None and time.monotonic() - saved >= 60 * settings.checkpoint_minutes:
+                checkpoints.save(step + 1, lambda folder: save_state(folder, trained, optimizer), {"losses": losses})
+                saved = time.monotonic()
             bar.update(step + 1, f"loss {value:.3f}")
     return float(np.mean(losses[-max(1, total // 10) :])), total
 
 
+def _batches(
+    pairs: list[dict[str, Any]], settings: RewardSettings, batch_size: int
+) -> Iterator[tuple[list[dict[str, Any]], Bool[np.ndarray, " pair"]]]:
+    """The pairs of each step, and which of them a pairwise model is shown the other way round, so that it learns no
+    side; the same at every call.
+    """
+    rng = np.random.default_rng([settings.seed, 1])
+    order: list[int] = []
+    while True:
+        while len(order) < batch_size:
+            order += rng.permutation(len(pairs)).tolist()
+        chosen, order = order[:batch_size], order[batch_size:]
+        swapped = rng.random(batch_size) < 0.5 if settings.kind == "pairwise" else np.zeros(batch_size, bool)
+        yield [pairs[i] for i in chosen], swapped
+
+
 def _losses(
-    judge: RewardModel | PreferenceModel, pairs: Sequence[dict[str, Any]], rng: np.random.Generator
+    judge: RewardModel | PreferenceModel, pairs: Sequence[dict[str, Any]], swapped: Bool[np.ndarray, " pair"]
 ) -> Float[Tensor, " pair"]:
     """The loss of each pair: -log of the probability of what was recorded."""
     soft = torch.tensor([_recorded(pair) for pair in pairs])
@@ -285,7 +342,6 @@ def _losses(
         device = judge.head.weight.device
         chosen, rejected = judge(collate(texts, judge.encoder.padding).to(device)).chunk(2)
         return binary_cross_entropy_with_logits(chosen - rejected, soft.to(device), reduction="none")
-    swapped = rng.random(len(pairs)) < 0.5  # so that no side is learned
     sides = [("rejected", "chosen") if swap else ("chosen", "rejected") for swap in swapped]
     texts = [judge.encode(pair["prompt"], pair[one], pair[other]) for pair, (one, other) in zip(pairs, sides)]
     logits = judge.logits(texts)
