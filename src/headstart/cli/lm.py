@@ -106,7 +106,7 @@ def _train(name: str, arguments: Sequence[str]) -> int:
     stage = STAGES.get(name) or STAGES.get(kind.name)
     flat = tyro.conf.OmitArgPrefixes
     required = any(field.default is dataclasses.MISSING for field in dataclasses.fields(kind)) and not recipe
-    method_default = {} if required else {"default_factory": recipe.make if recipe else kind}
+    method_default: dict[str, Any] = {} if required else {"default_factory": recipe.make if recipe else kind}
     plan = recipe.plan if recipe else plan_of(name)
     fields: list[Any] = [
         ("options", Annotated[Options, flat]),

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -49,6 +49,9 @@ class SampleOptions:
     best_by: str | None = None
     """Also say which completion is best: loglik, mean_loglik or majority by the model itself, or a judge as for
     `headstart lm judge`."""
+    answer: str | None = None
+    """Regular expression whose last match is a completion's answer, its first group if it has one, for --best-by
+    majority; the whole completion by default."""
     seed: int = 0
     """Of the noise; each prompt and completion has its own."""
     engine: Literal["transformers", "vllm"] = "transformers"
@@ -95,6 +98,7 @@ def sample(arguments: Sequence[str]) -> int:
     sampling = Sampling(options.temperature, options.top_k, options.top_p, options.max_tokens, options.stop)
     rows: list[dict[str, Any]] = check_rows(load_rows(options.prompts), "prompt", bad_rows="refuse").dataset.to_list()
     picker = _picker(options.best_by)
+    answer = _answer(options)
     finished = _finished(options, rows)
     if len(finished) == len(rows):
         print(f"{options.out} holds the completions of all {len(rows)} prompts already")
@@ -110,7 +114,7 @@ def sample(arguments: Sequence[str]) -> int:
             if missing:
                 groups = sampler.sample([ids[i] for i in block], options.n, sampling, _block_seed(options.seed, start))
                 kept = {i: group for i, group in zip(block, groups) if i in set(missing)}
-                bests = _bests(picker, [rows[i] for i in kept], list(kept.values()))
+                bests = _bests(picker, [rows[i] for i in kept], list(kept.values()), answer)
                 lines = [_line(rows[i], i, group) | best for (i, group), best in zip(kept.items(), bests)]
                 truncated += sum(one.truncated for group in kept.values() for one in group)
                 file.write("".join(json.dumps(line) + "\n" for line in lines))
@@ -247,14 +251,30 @@ def _picker(best_by: str | None) -> str | Judge | None:
     return judge
 
 
-def _bests(picker: Any, rows: Sequence[dict[str, Any]], groups: Sequence[Sequence[Sample]]) -> list[dict[str, Any]]:
+def _answer(options: SampleOptions) -> Callable[[str], str | None] | None:
+    """What reads the answer off a completion."""
+    if options.answer is None:
+        return None
+    from headstart.judges.group_judges import Majority
+
+    if options.best_by != "majority":
+        raise UsageError("--answer goes with --best-by majority")
+    return Majority(options.answer).answer
+
+
+def _bests(
+    picker: Any,
+    rows: Sequence[dict[str, Any]],
+    groups: Sequence[Sequence[Sample]],
+    answer: Callable[[str], str | None] | None = None,
+) -> list[dict[str, Any]]:
     """What is added to each line: the best completion's position and all their scores."""
     from headstart.language.best_of import Best, judge_scores, self_scores
 
     if picker is None:
         return [{} for _ in groups]
     if isinstance(picker, str):
-        scores = [self_scores(group, cast("SelfReward", picker)) for group in groups]
+        scores = [self_scores(group, cast("SelfReward", picker), answer) for group in groups]
     else:
         columns = {name: [row[name] for row in rows] for name in rows[0] if name != "prompt"}
         scores = judge_scores(groups, picker, [row["prompt"] for row in rows], columns)

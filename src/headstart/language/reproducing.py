@@ -86,7 +86,7 @@ def arguments(config: dict[str, Any], path: Path) -> dict[str, Any]:
             " there again"
         )
     fields = {name: value for name, value in config["method"].items() if name != "name"}
-    given = {
+    given: dict[str, Any] = {
         "method": make_method(config["method"]["name"], **fields),
         "model": config["model"]["name"],
         "judge": config["judge"],
@@ -95,7 +95,7 @@ def arguments(config: dict[str, Any], path: Path) -> dict[str, Any]:
     }
     if plan is None:
         return given | {"data": rows}
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in plan.items()}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plan.items()}
     return given | {"prompts": rows, "plan": Online(**values)}
 
 
