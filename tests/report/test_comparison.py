@@ -141,3 +141,15 @@ def test_what_has_not_ended_or_lacks_the_metric_is_left_out_and_named(store, tmp
         select([store], Filters.parse(["iql"]), ["ant"])
     with pytest.raises(UsageError, match="different labels"):
         compare([arm, arm], "return")
+
+
+def test_worlds_that_libraries_name_differently_are_one_by_their_place(store, tmp_path, capsys):
+    given = ["plot", str(store), "--filters", "iql", "--filters", "sac", "--out", str(tmp_path / "figure")]
+    assert main([*given, "--worlds", "pendulum", "--env-ids", "mountain-car"]) == 0
+    capsys.readouterr()
+    table = pl.read_csv(tmp_path / "figure.csv")
+    assert table["arm"].to_list() == ["iql", "sac"]
+    assert any("pendulum" in column for column in table.columns)
+    assert not any("mountain-car" in column for column in table.columns)
+    assert main([*given, "--worlds", "pendulum", "--worlds", "pendulum", "mountain-car"]) == 2
+    assert "as many worlds each" in capsys.readouterr().err

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
+
+if TYPE_CHECKING:
+    from headstart.report.selection import Arm
 
 
 @dataclass
@@ -26,8 +29,11 @@ class PlotOptions:
     """Where the runs are, at any depth."""
     filters: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction] = ()
     """A header and the arms; see above."""
-    worlds: tuple[str, ...] = ()
-    """Only these worlds; all that every arm has by default."""
+    worlds: Annotated[
+        tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(aliases=("--env-ids",))
+    ] = ()
+    """Only these worlds; all that every arm has by default. Given once for each --filters where libraries have other
+    names for one world: those at the same place are one, called as the first calls it."""
     metric: str | None = None
     """What is compared, where no header says it; evaluation/return by default."""
     xaxis: Literal["environment_steps", "updates", "time"] | None = None
@@ -54,12 +60,14 @@ def plot(arguments: Sequence[str]) -> int:
 
     defaults = [f"{key}={value}" for key in ("metric", "xaxis") if (value := getattr(options, key)) is not None]
     arms, metrics, axes = [], set(), set()
-    for texts in options.filters or ((),):
+    chosen = options.filters or ((),)
+    for texts, worlds in zip(chosen, _worlds(options.worlds, len(chosen)), strict=True):
         headed = texts if texts and texts[0].startswith("?") else (f"?{'&'.join(defaults)}", *texts)
         filters = Filters.parse(headed)
         metrics.add(filters.header["metric"])
         axes.update(label for axis, label in AXES.items() if axis == filters.header["xaxis"])
-        arms += select(options.folders, filters, options.worlds)
+        names = dict(zip(worlds, options.worlds[0] if options.worlds else (), strict=True))
+        arms += [_called(arm, names) for arm in select(options.folders, filters, worlds)]
     for line in (line for arm in arms for line in arm.skipped):
         print(f"left out {line}", file=sys.stderr)
     comparison = compare(arms, " / ".join(sorted(metrics)), options.normalize, options.last, options.max_x)
@@ -71,3 +79,21 @@ def plot(arguments: Sequence[str]) -> int:
     ):
         print(path)
     return 0
+
+
+def _worlds(given: Sequence[tuple[str, ...]], filters: int) -> Sequence[tuple[str, ...]]:
+    """The worlds of each --filters."""
+    from headstart.core.errors import UsageError
+
+    if len(given) <= 1:
+        return [given[0] if given else ()] * filters
+    if len(given) != filters or len({len(worlds) for worlds in given}) > 1:
+        raise UsageError(
+            f"--worlds is given {len(given)} times, for {', '.join(str(len(worlds)) for worlds in given)} worlds; "
+            f"give it once, or once for each of the {filters} --filters with as many worlds each"
+        )
+    return given
+
+
+def _called(arm: Arm, names: Mapping[str, str]) -> Arm:
+    return replace(arm, curves={names.get(world, world): curves for world, curves in arm.curves.items()})
