@@ -36,6 +36,14 @@ LEARNERS.add(
     "neural-epsilon-greedy", f"{_AT}.neural_baselines:NeuralEpsilonGreedy", "a network's best, now and then any"
 )
 
+TRIALS = Registry("learner with a world of its own")
+TRIALS.add("lcb", f"{_AT}.trials:LCBTrial", "logs alone, pessimistically")
+TRIALS.add("recovering-ucb", f"{_AT}.trials:RecoveringTrial", "arms that recover while they rest: periodic plans")
+TRIALS.add("groupwise", f"{_AT}.trials:GroupwiseTrial", "predictions with small regret on every group at once")
+TRIALS.add("sor-bandit", f"{_AT}.trials:RelaxationTrial", "a solver's relaxation, tuned from iteration counts")
+TRIALS.add("heat", f"{_AT}.trials:HeatTrial", "the same for a preconditioner while heat spreads")
+TRIALS.add("sparse-search", f"{_AT}.trials:SparseTrial", "a good action in few queries, few features matter")
+
 LOGS = Registry("log")
 LOGS.add("open-bandit", f"{_AT}.real_data:open_bandit", "clicks on fashion items, by behaviour and campaign")
 
@@ -46,6 +54,7 @@ WORLDS.add("gaussian", f"{_AT}.named_worlds:gaussian", "arms of random mean, nor
 WORLDS.add("linear", f"{_AT}.named_worlds:linear", "fixed arms with features, normal noise")
 WORLDS.add("linear-fresh", f"{_AT}.named_worlds:linear_fresh", "arms with features drawn anew at every step")
 WORLDS.add("advised", f"{_AT}.named_worlds:advised", "random situations, and experts who advise in them")
+WORLDS.add("table", f"{_AT}.classification:table_bandit", "classes of a table of scikit-learn: digits, wine, …")
 WORLDS.add("rings", f"{_AT}.classification:rings_bandit", "four classes by a sum of squares, not linear")
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 USAGE = """usage: headstart bandit simulate|replay|serve|plan|worlds|learners [options]
 
   simulate WORLD LEARNER…   regret of learners in a named world
+  simulate LEARNER          one that learns in another way, in a world of its own
   replay LOG LEARNER…       what learners, or a policy of your own, would have earned on logged feedback
   serve FOLDER LEARNER      a learner behind HTTP on this machine; survives being killed
   plan                      when to pull arms whose rewards recover while they rest
@@ -71,6 +72,12 @@ class SimulateOptions:
 
 
 def _simulate(arguments: list[str]) -> int:
+    from headstart.bandits.registry import TRIALS
+
+    if arguments and arguments[0] in TRIALS:
+        from headstart.cli.trials import simulate_trial
+
+        return simulate_trial(TRIALS, arguments[0], arguments[1:], "headstart bandit simulate")
     options = _parse(SimulateOptions, arguments, "simulate")
     from headstart.bandits.registry import make_world, split_text
     from headstart.bandits.simulation import simulate
@@ -298,12 +305,12 @@ def _list_learners(arguments: list[str]) -> int:
     if arguments and arguments[0] in ("-h", "--help"):
         print("usage: headstart bandit learners [NAME]\n\nList the learners, or the fields of one and what they mean.")
         return 0
-    from headstart.bandits.registry import LEARNERS
+    from headstart.bandits.registry import LEARNERS, TRIALS
 
     if arguments:
         from headstart.cli.catalogue import print_fields
 
-        print_fields(LEARNERS.get(arguments[0]))
+        print_fields((TRIALS if arguments[0] in TRIALS else LEARNERS).get(arguments[0]))
         return 0
     from rich.console import Console
     from rich.table import Table
@@ -312,6 +319,9 @@ def _list_learners(arguments: list[str]) -> int:
     for entry in sorted(LEARNERS, key=lambda entry: entry.name):
         table.add_row(entry.name, entry.summary)
     Console().print(table)
+    from headstart.cli.trials import list_trials
+
+    list_trials(TRIALS, "headstart bandit simulate")
     return 0
 
 

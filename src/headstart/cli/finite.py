@@ -127,15 +127,20 @@ class SimulateOptions:
 
 
 def _simulate(arguments: Sequence[str]) -> int:
-    from headstart.finite.registry import LEARNERS, make_learner, make_world
+    from headstart.finite.registry import LEARNERS, TRIALS, make_learner, make_world
 
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: headstart finite simulate LEARNER --world WORLD [options]\n")
         print(f"learners: {', '.join(LEARNERS.names())}")
+        print(f"with a world of their own, so without --world: {', '.join(TRIALS.names())}\n")
         print("`headstart finite simulate LEARNER --help` lists every option, the learner's own fields among them.")
         return 0
     name, *rest = arguments
-    kind = LEARNERS.get(name)
+    if name in TRIALS:
+        from headstart.cli.trials import simulate_trial
+
+        return simulate_trial(TRIALS, name, rest, "headstart finite simulate")
+    kind = _known(name)
     given = tyro.cli(_parser(kind), args=rest, prog=f"headstart finite simulate {name}")
     options = given.options
     from headstart.core.errors import UsageError
@@ -226,7 +231,7 @@ def _worlds(arguments: Sequence[str]) -> int:
 
 
 def _learners(arguments: Sequence[str]) -> int:
-    from headstart.finite.registry import LEARNERS
+    from headstart.finite.registry import LEARNERS, TRIALS
 
     if arguments and arguments[0] in ("-h", "--help"):
         print("usage: headstart finite learners [NAME]\n\nList the learners, or the fields of one and what they mean.")
@@ -234,10 +239,23 @@ def _learners(arguments: Sequence[str]) -> int:
     if arguments:
         from headstart.cli.catalogue import print_fields
 
-        print_fields(LEARNERS.get(arguments[0]))
+        print_fields(TRIALS.get(arguments[0]) if arguments[0] in TRIALS else _known(arguments[0]))
         return 0
+    from headstart.cli.trials import list_trials
+
     _list(LEARNERS, "learner")
+    list_trials(TRIALS, "headstart finite simulate")
     return 0
+
+
+def _known(name: str) -> type:
+    """The class of a learner; an unknown name is compared with those of trials, too."""
+    from headstart.core.registry import unknown
+    from headstart.finite.registry import LEARNERS, TRIALS
+
+    if name not in LEARNERS:
+        raise unknown("learner of finite worlds", name, [*LEARNERS.names(), *TRIALS.names()])
+    return LEARNERS.get(name)
 
 
 def _list(registry: Any, heading: str) -> None:

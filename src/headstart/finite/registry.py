@@ -39,6 +39,23 @@ LEARNERS.add("lsvi-ucb", f"{_AT}.lsvi_ucb:LSVIUCB", "least squares on features, 
 LEARNERS.add("fitted-q", f"{_AT}.fitted_q:FittedQ", "least squares on features, exploring at random")
 LEARNERS.add("npg", f"{_AT}.natural_policy_gradient:OptimisticNPG", "small multiplicative steps, with a bonus")
 
+TRIALS = Registry("learner with a world of its own")
+TRIALS.add("vi-lcb", f"{_AT}.trials:PessimisticTrial", "recorded transitions alone, pessimistically")
+TRIALS.add("glow", f"{_AT}.trials:GLOWTrial", "optimism over value functions not yet refuted")
+TRIALS.add("hyglow", f"{_AT}.trials:HyGLOWTrial", "records and own episodes (H2O with MABO)")
+TRIALS.add("ftpedel", f"{_AT}.trials:FTPedelTrial", "the fewest online episodes that records leave necessary")
+TRIALS.add("pr-lsvi", f"{_AT}.trials:PRLSVITrial", "preferences between episodes, asked when unsure")
+TRIALS.add("preference-thompson", f"{_AT}.trials:PreferenceThompsonTrial", "the same with a posterior over worlds")
+TRIALS.add("demo-regularized", f"{_AT}.trials:DemoRegularizedTrial", "imitation, then certified exploring around it")
+TRIALS.add("demo-preferences", f"{_AT}.trials:DemoPreferencesTrial", "the same with rewards fitted to preferences")
+TRIALS.add("contrastive-ucb", f"{_AT}.hidden_trials:ContrastiveTrial", "a bonus in features learned by contrast")
+TRIALS.add("contrastive-game", f"{_AT}.hidden_trials:ContrastiveGameTrial", "the same for two players of a Markov game")
+TRIALS.add("omle", f"{_AT}.hidden_trials:OMLETrial", "hidden states: the most promising world that is likely")
+TRIALS.add("collision-explore", f"{_AT}.hidden_trials:CollisionTrial", "hidden states: explore by coincidences, commit")
+TRIALS.add("window-q", f"{_AT}.hidden_trials:WindowTrial", "hidden states: Q-learning on the last observations")
+TRIALS.add("cascading-vi", f"{_AT}.hidden_trials:CascadingVITrial", "short lists, clicks that change the user")
+TRIALS.add("cascading-bpi", f"{_AT}.hidden_trials:CascadingBPITrial", "the same until the lists are certainly good")
+
 
 def make_world(reference: str) -> FiniteMDP | DiscountedMDP:
     """A world from a path to ``.npz``, a name, or a name with options such as ``river-swim:states=10,horizon=40``.
