@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -167,3 +168,46 @@ def test_an_unknown_recipe_offers_the_nearest():
     with pytest.raises(UsageError, match="rlhf-sharpening"):
         find_recipe("rlhf-sharpenin")
     assert main(["lm", "online-dop"]) == 2
+
+
+class Shorter:
+    """A judge that compares: it prefers fewer words."""
+
+    def prefer(self, prompts, first, second, columns=None):
+        return [
+            0.5 + 0.1 * max(-4, min(4, len(b.split()) - len(a.split()))) for a, b in zip(first, second, strict=True)
+        ]
+
+
+def test_pairs_by_a_judge_that_compares_in_one_command_or_by_stages(model, files, tmp_path, capsys):
+    shorter = "tests.cli.test_lm_recipes:Shorter"
+    words = ["lm", "inpo", "--model", model, "--prompts", files["rows"], "--completions", "4", *SMALL]
+    for name, judge, pairing in (
+        ("knockout", shorter, "knockout"),
+        ("wins", f"wins:{shorter}", "best_worst"),
+        ("odds", f"odds:{shorter}", "rejection"),
+    ):
+        told = ["--judge", judge, "--pairing", pairing, "--kept", "4", "--out", str(tmp_path / name)]
+        assert main([*words, *told]) == 0
+        assert RunFolder.open(tmp_path / name).metrics(["loss"])["value"].is_finite().all()
+    drawn, judged, pairs = (str(tmp_path / f"{name}.jsonl") for name in ("drawn", "judged", "pairs"))
+    draw = ["lm", "sample", "--model", model, "--prompts", files["rows"], "-n", "4", "--max-tokens", "24", "--quiet"]
+    assert main([*draw, "--best-by", "loglik", "--out", drawn]) == 0
+    assert "probability exp(-" in capsys.readouterr().out
+    assert main(["lm", "rows", "--data", drawn, "--make", "knockout", "--judge", shorter, "--out", pairs]) == 0
+    made = [json.loads(line) for line in Path(pairs).read_text().splitlines()]
+    assert all(len(row["chosen"].split()) < len(row["rejected"].split()) for row in made)
+    assert all(row["preference_prob"] > 0.5 for row in made)
+    assert main(["lm", "rows", "--data", drawn, "--make", "knockout", "--judge", shorter, "--out", pairs]) == 2
+    scorer = "tests.cli.test_lm_recipes:judge"
+    assert main(["lm", "judge", "--data", drawn, "--judge", scorer, "--out", judged, "--quiet"]) == 0
+    for make, more in (("rejection", ["--kept", "2"]), ("best", []), ("best_worst", ["--length-penalty", "0.1"])):
+        out = str(tmp_path / f"{make}.jsonl")
+        assert main(["lm", "rows", "--data", judged, "--make", make, *more, "--out", out]) == 0
+        method = "sft" if make == "best" else "sigmoid-norm"
+        train = ["lm", method, "--model", model, "--data", out, "--steps", "2", "--quiet"]
+        assert main([*train, "--out", str(tmp_path / make)]) == 0
+    assert "would be accepted in a pass" in capsys.readouterr().out
+    wrong = ["lm", "rows", "--data", judged, "--make", "best", "--judge", shorter, "--out", str(tmp_path / "x.jsonl")]
+    assert main(wrong) == 2
+    assert "leave --judge out" in capsys.readouterr().err

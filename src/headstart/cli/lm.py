@@ -30,6 +30,7 @@ COMMANDS = {
     "sample": ("lm_sample", "draw completions of prompts, with ids and log-probabilities"),
     "chat": ("lm_sample", "talk to a model in the terminal"),
     "judge": ("lm_judge", "score completions"),
+    "rows": ("lm_rows", "make pairs, or rows to imitate, of several completions of each prompt"),
     "compare": ("lm_judge", "win rate of one file of completions over another, with its interval"),
     "prompts": ("lm_prompts", "write questions with checkable answers, to try things on"),
     "reward": ("lm_reward", "train a reward model or a pairwise preference model on pairs"),

@@ -123,6 +123,8 @@ def sample(arguments: Sequence[str]) -> int:
             bar.update(block.stop)
     drawn = (len(rows) - len(finished)) * options.n
     print(f"{drawn} completions of {len(rows) - len(finished)} prompts in {options.out}; {truncated} truncated")
+    if options.best_by == "loglik":
+        _tell_coverage(options.out)
     return 0
 
 
@@ -249,6 +251,21 @@ def _picker(best_by: str | None) -> str | Judge | None:
     if not isinstance(judge, Judge):
         raise UsageError(f"--best-by {best_by} compares pairs; a judge that scores is needed to pick one of many")
     return judge
+
+
+def _tell_coverage(path: Path) -> None:
+    """Print how likely the likeliest candidates are, on which it depends how many are worth drawing."""
+    import numpy as np
+
+    with path.open() as file:
+        scores = [[score for score in json.loads(line)["scores"] if score is not None] for line in file]
+    nats = [-max(found) for found in scores if found]
+    if nats:
+        low, middle, high = np.quantile(nats, [0.25, 0.5, 0.75])
+        print(
+            f"the likeliest candidate of a prompt has probability exp(-{middle:.1f}) in the middle, exp(-{low:.1f}) and"
+            f" exp(-{high:.1f}) a quarter from either end; one over it, times log 2, is how many make it the usual pick"
+        )
 
 
 def _answer(options: SampleOptions) -> Callable[[str], str | None] | None:
