@@ -1,5 +1,7 @@
 """Policies and features that users bring along: valued exactly, or refused by name."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 
@@ -97,9 +99,9 @@ def test_a_learner_whose_policy_is_none_is_refused():
     with pytest.raises(DataError, match=r"Careless\.policy at step 0, state 0 sums to 2"):
         simulate(Careless(), WORLD, 2, 1)
     with pytest.raises(UsageError, match="a DiscountedMDP; learners play episodes"):
-        simulate(UCBVI(), ENDLESS, 2, 1)
+        simulate(UCBVI(), cast(Any, ENDLESS), 2, 1)
     with pytest.raises(UsageError, match=r"episodes is 2.5"):
-        simulate(UCBVI(), WORLD, 2.5, 1)
+        simulate(UCBVI(), WORLD, cast(Any, 2.5), 1)
 
 
 @pytest.mark.parametrize(
