@@ -239,7 +239,7 @@ PAPER = Paper(
         "shut within 40 iterations (values 0.16 and 0.56). Both open within 20 with twice the steps of Adam (300) in "
         "an iteration, and with twice the bonus (6); with 80 iterations in place of 40 only one does. What is short is "
         "the fit between iterations, or the bonus, not the number of episodes. Neither was changed after the run.",
-        "In one game of an earlier run a linear program of the equilibrium was not solved (nearly equal payoffs); other "
-        "solvers are now tried in turn.",
+        "In one game of an earlier run a linear program of the equilibrium was not solved (nearly equal payoffs); "
+        "other solvers are now tried in turn.",
     ),
 )
