@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +78,21 @@ def load_model(name_or_path: str | Path, *, dtype: str = "float32", device: str 
     return model.to(device or default_device()).eval(), tokenizer
 
 
-def save_model(model: Any, tokenizer: Any, folder: Path | str) -> None:
-    """Write a model, or the adapter on it, and its tokenizer to a folder that ``load_model`` reads."""
+def save_model(
+    model: Any, tokenizer: Any, folder: Path | str, weights: Mapping[str, torch.Tensor] | None = None
+) -> None:
+    """Write a model, or the adapter on it, and its tokenizer to a folder that ``load_model`` reads.
+
+    Args:
+        model: the model.
+        tokenizer: its tokenizer.
+        folder: where to.
+        weights: its weights by name, where the model itself holds only a part of each.
+    """
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    model.save_pretrained(str(folder))
+    model.save_pretrained(str(folder), **({} if weights is None else {"state_dict": dict(weights)}))
     tokenizer.save_pretrained(str(folder))
 
 

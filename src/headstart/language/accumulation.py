@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
@@ -10,6 +11,7 @@ import torch
 
 from headstart.language.encoded_rows import EncodedRow
 from headstart.language.method import LanguageMethod, LossBatch
+from headstart.language.processes import Processes
 
 
 @runtime_checkable
@@ -47,26 +49,36 @@ class MicroBatch:
 
 
 def micro_batches(
-    method: LanguageMethod, rows: Sequence[EncodedRow], own: Sequence[EncodedRow], size: int | None
+    method: LanguageMethod,
+    rows: Sequence[EncodedRow],
+    own: Sequence[EncodedRow],
+    size: int | None,
+    together: Processes,
 ) -> list[MicroBatch]:
-    """A batch in parts of at most ``size`` rows, the longest rows first, so that little is padding.
+    """This process's share of a batch in parts of at most ``size`` rows, the longest rows first, so that little is
+    padding; the same number of parts in all processes.
 
     Args:
         method: whose loss it is.
         rows: the batch.
         own: see `MicroBatch`.
-        size: rows of a part; None leaves the batch whole and in its order.
+        size: rows of a part; None leaves a process's share whole, and the batch of a process alone in its order.
+        together: the processes.
     """
-    if size is None or size >= len(rows):
+    most = math.ceil(len(rows) / together.count)
+    size = min(size or most, most)
+    if together.count == 1 and size == most:
         return [MicroBatch(list(rows), list(own))]
     each = len(own) // len(rows)
     means = method.batch_means(rows) if isinstance(method, DividesByMeans) else None
     order = sorted(range(len(rows)), key=lambda i: -_length(rows[i]))
-    parts = []
-    for start in range(0, len(rows), size):
-        chosen = order[start : start + size]
+    mine, parts = together.share(order), []
+    for start in range(0, most, size):
+        chosen = mine[start : start + size]
+        share = len(chosen) / len(rows)
+        chosen = chosen or order[-1:]  # a row that counts nothing, so that no process is behind
         fresh = [completion for i in chosen for completion in own[i * each : (i + 1) * each]]
-        parts.append(MicroBatch([rows[i] for i in chosen], fresh, len(chosen) / len(rows), means))
+        parts.append(MicroBatch([rows[i] for i in chosen], fresh, share, means))
     return parts
 
 

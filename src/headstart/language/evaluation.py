@@ -9,10 +9,9 @@ import numpy as np
 
 from headstart.core.encoding import Encoded
 from headstart.judges.judge import Judge, checked_scores
-from headstart.language.encoded_rows import EncodedRow, with_reference
+from headstart.language.encoded_rows import EncodedRow
 from headstart.language.learner import Learner
 from headstart.language.sampler import Sampling
-from headstart.language.transformers_sampler import TransformersSampler
 
 SHOWN = 8
 """Completions that are kept to be looked at."""
@@ -48,8 +47,7 @@ class Evaluation:
     def __call__(self, learner: Learner) -> dict[str, float]:
         """Mean reward, tokens, characters, distinct share, share cut short, and KL to the reference if there is one."""
         ids = [learner.encoder.encode_prompt(row["prompt"]) for row in self.prompts]
-        sampler = TransformersSampler(learner.model, learner.encoder)
-        drawn = [group[0] for group in sampler.sample(ids, 1, self.sampling, self.seed)]
+        drawn = [group[0] for group in learner.draw(ids, 1, self.sampling, self.seed)]
         texts = [sample.text for sample in drawn]
         told = {
             "tokens": float(np.mean([len(sample.ids) for sample in drawn])),
@@ -59,8 +57,7 @@ class Evaluation:
         }
         scores: Sequence[float | None] = [None] * len(texts)
         if isinstance(self.judge, Judge):
-            columns = {name: [row[name] for row in self.prompts] for name in self.prompts[0]}
-            scores = checked_scores(self.judge, columns.pop("prompt"), texts, columns, timeout=self.judge_timeout)
+            scores = learner.processes.told(lambda: self._scores(texts))
             given = [score for score in scores if score is not None]
             told["reward"] = float(np.mean(given)) if given else float("nan")
         self.samples = [
@@ -72,11 +69,14 @@ class Evaluation:
                 EncodedRow({"completion": Encoded(prompt, sample.ids, sample.truncated)})
                 for prompt, sample in zip(ids, drawn, strict=True)
             ]
-            with learner.reference() as reference:
-                rows = with_reference(rows, reference, learner.encoder.padding, learner.device)
+            rows = learner.referred(rows)
             ratios = [
                 sum(sample.model_log_probabilities) - sum(row.reference["completion"])
                 for sample, row in zip(drawn, rows, strict=True)
             ]
             told["kl"] = float(np.mean(ratios))
         return told
+
+    def _scores(self, texts: Sequence[str]) -> list[float | None]:
+        columns = {name: [row[name] for row in self.prompts] for name in self.prompts[0]}
+        return list(checked_scores(self.judge, columns.pop("prompt"), texts, columns, timeout=self.judge_timeout))

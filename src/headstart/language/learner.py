@@ -13,14 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headstart.core.causal_models import check_tokens_fit, context_length, use_suitable_threads
+from headstart.core.causal_models import check_tokens_fit, context_length, save_model, use_suitable_threads
 from headstart.core.encoding import Encoder
 from headstart.core.errors import DivergenceError, UsageError
 from headstart.language.accumulation import MicroBatch, micro_batches
 from headstart.language.encoded_rows import EncodedRow, loss_batch, with_reference
 from headstart.language.method import LanguageMethod, LossBatch, Scored
+from headstart.language.processes import processes
+from headstart.language.sampler import Sample, Sampler, Sampling
 from headstart.language.settings import Training
-from headstart.language.training_state import load_state, save_state
+from headstart.language.training_state import load_state, save_state, state_of, whole
+from headstart.language.transformers_sampler import TransformersSampler
 
 
 class Learner:
@@ -54,9 +57,10 @@ class Learner:
         use_suitable_threads(model)
         context = context_length(model)
         self.method, self.training, self.total_steps = method, training, total_steps
+        self.processes = processes()
         self.encoder = Encoder(tokenizer, *_limits(training, context))
-        self.model = _with_adapter(model, training).eval()
-        self.device = next(model.parameters()).device
+        self.model = self.processes.placed(_with_adapter(model, training).eval())
+        self.device = next(self.model.parameters()).device
         if training.gradient_checkpointing:
             self.model.gradient_checkpointing_enable()
             self.model.enable_input_require_grads()
@@ -64,9 +68,10 @@ class Learner:
         if (self.needs_reference or keep_reference) and not self._adapted:
             self._reference = copy.deepcopy(self.model).requires_grad_(False)
         peak = training.learning_rate or method.learning_rate * (10.0 if self._adapted else 1.0)
-        self.optimizer = torch.optim.AdamW(
+        optimizer = torch.optim.AdamW(
             list(self._trained().values()), lr=peak, weight_decay=training.weight_decay, fused=True
         )
+        self.model, self.optimizer = self.processes.divided(self.model, optimizer)
         self.peak_rate = peak
         self.steps = 0
 
@@ -107,11 +112,45 @@ class Learner:
         """The rows with the reference's log-probabilities, where the method needs them and they are not there yet."""
         if not self.needs_reference or all(row.reference for row in rows):
             return list(rows)
+        return self.referred(rows)
+
+    def referred(self, rows: Sequence[EncodedRow]) -> list[EncodedRow]:
+        """The rows with the reference's log-probabilities."""
         with self.reference() as model:
-            return with_reference(rows, model, self.encoder.padding, self.device)
+            return self.scored(rows, model)
+
+    def scored(self, rows: Sequence[EncodedRow], model: Any) -> list[EncodedRow]:
+        """The rows with a model's log-probabilities in the reference's place, each process scoring its share."""
+        with self.processes.whole(model):
+            found = with_reference(self.processes.share(rows), model, self.encoder.padding, self.device)
+        return self.processes.together(found)
+
+    def draw(
+        self,
+        prompts: Sequence[Sequence[int]],
+        n: int,
+        sampling: Sampling,
+        seed: int,
+        forced: Sequence[Sequence[int]] | None = None,
+        sampler: Sampler | None = None,
+    ) -> list[list[Sample]]:
+        """Completions of prompts, by the policy unless another sampler is given; see ``Sampler.sample``.
+
+        Each process draws for its share of the prompts, as one alone would, where the sampler can draw a part of a
+        whole; otherwise the first draws all.
+        """
+        sampler = sampler or TransformersSampler(self.model, self.encoder)
+        if self.processes.count == 1 or not isinstance(sampler, TransformersSampler):
+            return self.processes.told(lambda: sampler.sample(prompts, n, sampling, seed, forced))
+        mine = self.processes.share(range(len(prompts)))
+        beginnings = None if forced is None else [forced[i] for i in mine]
+        with self.processes.whole(sampler.model):
+            drawn = sampler.sample([prompts[i] for i in mine], n, sampling, seed, beginnings, mine) if mine else []
+        return self.processes.together(drawn)
 
     def step(self, rows: Sequence[EncodedRow], own: Sequence[EncodedRow] = ()) -> dict[str, float]:
-        """One optimiser step on a batch of prepared rows, accumulated over micro-batches; returns its metrics.
+        """One optimiser step on a batch of prepared rows, accumulated over micro-batches and processes; returns its
+        metrics.
 
         Args:
             rows: the batch.
@@ -121,13 +160,14 @@ class Learner:
         Raises:
             DivergenceError: the loss or the gradient is not finite; the weights are left as they were.
         """
-        parts = micro_batches(self.method, rows, own, self.training.micro_batch_size)
+        parts = micro_batches(self.method, rows, own, self.training.micro_batch_size, self.processes)
         metrics: dict[str, float] = {}
         with self._recomputing():
             further = self._further_sides(rows)
             for part in parts:
                 self._accumulate(part, further, metrics)
-        return metrics | self.take_step()
+        self.processes.add_up(self._trained().values())
+        return self.processes.summed(metrics) | self.take_step()
 
     def _accumulate(self, part: MicroBatch, further: dict[str, Scored], metrics: dict[str, float]) -> None:
         with self._precision():
@@ -135,7 +175,7 @@ class Learner:
             own = self._loss_batch(part.own).sides if part.own else {}
             batch = part.completed(replace(batch, sides={**batch.sides, **further, **own}))
         loss, told = self.method.loss(batch)
-        (loss * part.share).backward()
+        (loss * (part.share * self.processes.loss_scale)).backward()
         for name, value in {"loss": loss, **told}.items():
             metrics[name] = metrics.get(name, 0.0) + part.share * float(value.detach())
 
@@ -177,7 +217,7 @@ class Learner:
         """
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         limit = self.training.gradient_clip or float("inf")
-        norm = float(torch.nn.utils.clip_grad_norm_(weights, limit, foreach=True))
+        norm = float(whole(torch.nn.utils.clip_grad_norm_(weights, limit, foreach=True)))
         rate = self.peak_rate * self.training.rate(self.steps, self.total_steps)
         if not torch.isfinite(torch.tensor(norm)):
             self.optimizer.zero_grad(set_to_none=True)
@@ -192,10 +232,24 @@ class Learner:
         self.steps += 1
         return {"gradient_norm": norm, "learning_rate": rate}
 
-    def save(self, folder: Path) -> None:
-        """Write what training needs to go on exactly: trained weights, optimiser, counters."""
-        save_state(folder, self._trained(), self.optimizer)
-        (folder / "learner.json").write_text(json.dumps({"steps": self.steps, "total_steps": self.total_steps}))
+    def save(self, folder: Path | None) -> None:
+        """Write what training needs to go on exactly: trained weights, optimiser, counters.
+
+        Args:
+            folder: where to; None in all processes but the first, which take part where weights are divided.
+        """
+        state = state_of(self._trained(), self.optimizer)
+        if folder is not None:
+            save_state(folder, state)
+            (folder / "learner.json").write_text(json.dumps({"steps": self.steps, "total_steps": self.total_steps}))
+
+    def export(self, folder: Path) -> None:
+        """Write the trained model (or adapter) and tokenizer where ``load_model`` reads them."""
+        weights = None
+        if self.processes.sharded:
+            weights = {name: whole(value).cpu() for name, value in self.model.state_dict().items()}
+        if self.processes.first:
+            save_model(self.model, self.encoder.tokenizer, folder, weights)
 
     def load(self, folder: Path) -> None:
         """Go on from what ``save`` wrote.

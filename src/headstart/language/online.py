@@ -19,7 +19,7 @@ from headstart.core.files import write_json
 from headstart.data.row_conversion import Rule, best, first_round, knockout_pairs, rejection_sample, to_pairs
 from headstart.judges.judge import Forgiving, Judge, PairJudge, checked_scores
 from headstart.language.advantages import group_normalized, leave_one_out
-from headstart.language.encoded_rows import EncodedRow, encode_rows, with_reference
+from headstart.language.encoded_rows import EncodedRow, encode_rows
 from headstart.language.inpo import INPO
 from headstart.language.learner import Learner
 from headstart.language.sampler import Sample, Sampler, Sampling
@@ -158,8 +158,8 @@ class Collected:
         kept = [group for group in groups if len(group["completions"]) > 0]
         if self.plan.pairing == "each":
             return learner.prepare(self._each(kept, learner))
-        made, left_out = self._made(kept, iteration)
-        if left_out:
+        made, left_out = learner.processes.told(lambda: self._made(kept, iteration))
+        if left_out and learner.processes.first:
             asked = {reason: [kept[position]["prompt"] for position in groups] for reason, groups in left_out.items()}
             write_json(folder / "left_out.json", asked)
         if not made:
@@ -178,18 +178,17 @@ class Collected:
     # -- sampling and judging ----------------------------------------------------------------------------------------
 
     def _completions(self, iteration: int, learner: Learner, path: Path) -> list[dict[str, Any]]:
-        chosen = self._prompts_of(iteration)
-        done = _complete_lines(path)
+        chosen, first_process = self._prompts_of(iteration), learner.processes.first
+        done = learner.processes.told(lambda: _complete_lines(path))
         size = self.plan.prompts_at_once
         done = done[: len(done) - len(done) % size if len(done) < len(chosen) else len(chosen)]
-        _rewrite(path, done)
+        if first_process:
+            _rewrite(path, done)
         for first in range(len(done), len(chosen), size):
-            part = chosen[first : first + size]
-            groups = self._judged(self._sampled(part, iteration, first, learner))
-            with open(path, "a") as file:
-                file.writelines(json.dumps(group) + "\n" for group in groups)
-                file.flush()
-                os.fsync(file.fileno())
+            sampled = self._sampled(chosen[first : first + size], iteration, first, learner)
+            groups = learner.processes.told(lambda sampled=sampled: self._judged(sampled))
+            if first_process:
+                _append(path, groups)
             done += groups
         return done
 
@@ -206,7 +205,6 @@ class Collected:
     ) -> list[dict[str, Any]]:
         plan, groups = self.plan, [{**row, "completions": []} for row in prompts]
         ids = [learner.encoder.encode_prompt(row["prompt"]) for row in prompts]
-        sampler = self.sampler or TransformersSampler(learner.model, learner.encoder)
         shares = np.array_split(np.arange(plan.completions), len(plan.temperatures))
         drawn: list[list[tuple[str, Sample]]] = [[] for _ in prompts]
         # All completions of a prompt go on from the same prefix, so that each is a baseline for the others.
@@ -216,7 +214,9 @@ class Collected:
         for part, (temperature, share) in enumerate(zip(plan.temperatures, shares, strict=True)):
             sampling = Sampling(temperature, plan.top_k, plan.top_p, plan.max_tokens, plan.stop)
             seed = _seed(self.seed, iteration, first, part, 0)
-            for held, samples in zip(drawn, sampler.sample(ids, len(share), sampling, seed, forced), strict=True):
+            for held, samples in zip(
+                drawn, learner.draw(ids, len(share), sampling, seed, forced, self.sampler), strict=True
+            ):
                 held += [("policy", sample) for sample in samples]
         extra = (plan.comparator == "reference") + plan.calibrate
         if extra:
@@ -224,7 +224,9 @@ class Collected:
                 other = TransformersSampler(model, learner.encoder)
                 seed = _seed(self.seed, iteration, first, len(plan.temperatures), 0)
                 sampling = Sampling(1.0, plan.top_k, plan.top_p, plan.max_tokens, plan.stop)
-                for group, held, samples in zip(groups, drawn, other.sample(ids, extra, sampling, seed), strict=True):
+                for group, held, samples in zip(
+                    groups, drawn, learner.draw(ids, extra, sampling, seed, sampler=other), strict=True
+                ):
                     if plan.calibrate:
                         calibration = samples.pop()
                         group |= {"calibration_ids": calibration.ids, "calibration_truncated": calibration.truncated}
@@ -326,8 +328,7 @@ class Collected:
             penalised += group["rewards"]
         rewards = torch.tensor(penalised, dtype=torch.float64)
         if self.plan.reward_kl:
-            with learner.reference() as model:
-                rows = with_reference(rows, model, learner.encoder.padding, learner.device)
+            rows = learner.referred(rows)
             ratio = [_drawn(row.fields["behavior"], row) - _drawn(row.reference["completion"], row) for row in rows]
             rewards = rewards - self.plan.reward_kl * torch.tensor(ratio, dtype=torch.float64)
         baseline = leave_one_out if self.plan.advantage == "leave_one_out" else group_normalized
@@ -342,7 +343,7 @@ def anchored(learner: Learner, rows: list[EncodedRow]) -> list[EncodedRow]:
     rows = learner.prepare(rows)
     if not isinstance(learner.method, INPO):
         return rows
-    now = with_reference(rows, learner.model, learner.encoder.padding, learner.device)
+    now = learner.scored(rows, learner.model)
     share = learner.method.share
     mixed = []
     for fixed, current in zip(rows, now, strict=True):
@@ -408,6 +409,13 @@ def _complete_lines(path: Path) -> list[dict[str, Any]]:
 def _rewrite(path: Path, groups: Sequence[Mapping[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(group) + "\n" for group in groups))
+
+
+def _append(path: Path, groups: Sequence[Mapping[str, Any]]) -> None:
+    with open(path, "a") as file:
+        file.writelines(json.dumps(group) + "\n" for group in groups)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _seed(*parts: int) -> int:

@@ -204,7 +204,8 @@ def take_apart(model: Any) -> Parts | None:
         if any(getattr(adapter, "is_prompt_learning", False) for adapter in model.peft_config.values()):
             return None
         model = model.get_base_model()
-    if not hasattr(model, "get_output_embeddings") or not hasattr(model, "base_model"):
+    divided = hasattr(model, "unshard")
+    if divided or not hasattr(model, "get_output_embeddings") or not hasattr(model, "base_model"):
         return None
     if model not in _KNOWN:
         _KNOWN[model] = _tried(model)

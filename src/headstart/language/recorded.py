@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from headstart.core.encoding import Encoded
-from headstart.language.encoded_rows import EncodedRow, encode_rows, with_reference
+from headstart.language.encoded_rows import EncodedRow, encode_rows
 from headstart.language.hypo import HyPO
 from headstart.language.kto import KTO
 from headstart.language.learner import Learner
 from headstart.language.sampler import Sampling
-from headstart.language.transformers_sampler import TransformersSampler
 
 
 class Recorded:
@@ -56,15 +55,13 @@ class Recorded:
             return []
         prompts = [next(iter(row.sides.values())).prompt for row in rows]
         seed = int(np.random.SeedSequence((self.seed, 11, step)).generate_state(1, np.uint32)[0])
-        sampler = TransformersSampler(learner.model, learner.encoder)
-        groups = sampler.sample(prompts, method.generations, Sampling(max_tokens=self.max_tokens), seed)
+        groups = learner.draw(prompts, method.generations, Sampling(max_tokens=self.max_tokens), seed)
         fresh = [
             EncodedRow({"online": Encoded(prompt, sample.ids, sample.truncated)})
             for prompt, samples in zip(prompts, groups, strict=True)
             for sample in samples
         ]
-        with learner.reference() as reference:
-            return with_reference(fresh, reference, learner.encoder.padding, learner.device)
+        return learner.referred(fresh)
 
     def _draws(self, learner: Learner) -> bool:
         return isinstance(learner.method, HyPO) and learner.method.kl_coef > 0

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -36,7 +37,7 @@ from headstart.judges.position_bias import warn_of_position_bias
 from headstart.judges.preference_model import PreferenceModel
 from headstart.judges.reward_model import RewardModel
 from headstart.language.settings import Training
-from headstart.language.training_state import load_state, save_state
+from headstart.language.training_state import load_state, save_state, state_of
 from headstart.runs.checkpoints import Checkpoints
 
 REPORT_FILE = "reward_report.json"
@@ -310,7 +311,8 @@ def _train(
             optimizer.zero_grad()
             losses.append(value)
             if checkpoints is not None and time.monotonic() - saved >= 60 * settings.checkpoint_minutes:
-                checkpoints.save(step + 1, lambda folder: save_state(folder, trained, optimizer), {"losses": losses})
+                state = state_of(trained, optimizer)
+                checkpoints.save(step + 1, partial(save_state, state=state), {"losses": losses})
                 saved = time.monotonic()
             bar.update(step + 1, f"loss {value:.3f}")
     return float(np.mean(losses[-max(1, total // 10) :])), total

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from headstart.core.causal_models import save_model
 from headstart.core.errors import UsageError
 from headstart.core.files import write_atomically
 from headstart.language.encoded_rows import EncodedRow
 from headstart.language.learner import Learner
 from headstart.language.row_files import read_rows, write_rows
+from headstart.runs.checkpoints import Checkpoints
 from headstart.runs.folder import Recorder
 
 
@@ -44,7 +45,7 @@ class Trainer:
         learner: the policy and its optimiser.
         source: where rows come from.
         seed: of the order of rows and everything drawn.
-        recorder: where metrics and checkpoints go.
+        recorder: where metrics and checkpoints go; None in all but the first of several processes.
         folder: of the seed; rows of each iteration are kept below it.
         evaluate: called with the learner after every iteration; its numbers are recorded under ``evaluation/``.
         watch: called with the steps done.
@@ -55,13 +56,14 @@ class Trainer:
         learner: Learner,
         source: RowSource,
         seed: int,
-        recorder: Recorder,
+        recorder: Recorder | None,
         folder: Path,
         evaluate: Callable[[Learner], dict[str, float]] | None = None,
         watch: Callable[[int], None] = lambda done: None,
     ):
         self.learner, self.source, self.seed, self.recorder = learner, source, seed, recorder
         self.folder, self.evaluate, self.watch = folder, evaluate, watch
+        self.together = learner.processes
         self.iteration, self.done = 0, 0
 
     @property
@@ -84,9 +86,10 @@ class Trainer:
         found = []
         for iteration in range(self.iteration + 1):
             path = self.folder / "iterations" / f"{iteration:03d}" / "rows.parquet"
-            if not path.exists():
+            if not self.together.told(path.exists):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_rows(path, self.source.rows(iteration, self.learner, path.parent))
+                made = self.source.rows(iteration, self.learner, path.parent)
+                self.together.told(partial(write_rows, path, made))
             if iteration == self.iteration or self.source.history == "all":
                 found += read_rows(path)
         return found
@@ -100,8 +103,9 @@ class Trainer:
             self.done += 1
             ended = self.done == self.source.steps
             if ended or self.learner.steps % settings.log_every == 0:
-                self.recorder.log(self.learner.steps, self.iteration, f"iteration-{self.iteration}", metrics)
-            if not ended and time.monotonic() - saved >= 60.0 * settings.checkpoint_minutes:
+                self._log(f"iteration-{self.iteration}", metrics)
+            due = partial(_over, saved, 60.0 * settings.checkpoint_minutes)
+            if not ended and self.together.told(due):
                 self._save()
                 saved = time.monotonic()
             self.watch(self.learner.steps)
@@ -109,32 +113,42 @@ class Trainer:
     def _evaluate(self) -> None:
         if self.evaluate is not None:
             numbers = {f"evaluation/{name}": value for name, value in self.evaluate(self.learner).items()}
-            self.recorder.log(self.learner.steps, self.iteration, "evaluation", numbers)
+            self._log("evaluation", numbers)
             self._show(getattr(self.evaluate, "samples", []))
 
+    def _log(self, phase: str, metrics: dict[str, float]) -> None:
+        if self.recorder is not None:
+            self.recorder.log(self.learner.steps, self.iteration, phase, metrics)
+
     def _show(self, samples: Sequence[dict[str, Any]]) -> None:
-        if samples:
+        if samples and self.together.first:
             lines = "".join(json.dumps(sample) + "\n" for sample in samples)
             write_atomically(self.folder / "samples" / f"step-{self.learner.steps:08d}.jsonl", lines.encode())
 
     def _save(self) -> None:
-        facts = {
-            "iteration": self.iteration,
-            "done": self.done,
-            "metric_rows": self.recorder.metrics.flush(),
-            "wing": "language",
-        }
-        self.recorder.checkpoints.save(self.learner.steps, self.learner.save, facts)
+        if self.recorder is not None:
+            facts = {
+                "iteration": self.iteration,
+                "done": self.done,
+                "metric_rows": self.recorder.metrics.flush(),
+                "wing": "language",
+            }
+            self.recorder.checkpoints.save(self.learner.steps, self.learner.save, facts)
+        else:
+            self.learner.save(None)
+        self.together.told(bool)  # the others wait
 
     def _load(self) -> None:
-        checkpoint = self.recorder.checkpoints.latest()
-        if checkpoint is None:
-            self.recorder.metrics.truncate_after(0)
-            return
-        facts = checkpoint.metadata
-        self.learner.load(checkpoint.folder)
-        self.recorder.metrics.truncate_after(facts["metric_rows"])
-        self.iteration, self.done = facts["iteration"], facts["done"]
+        checkpoint = self.together.told(Checkpoints(self.folder / "checkpoints").latest)
+        if self.recorder is not None:
+            self.recorder.metrics.truncate_after(0 if checkpoint is None else checkpoint.metadata["metric_rows"])
+        if checkpoint is not None:
+            self.learner.load(checkpoint.folder)
+            self.iteration, self.done = checkpoint.metadata["iteration"], checkpoint.metadata["done"]
+
+
+def _over(start: float, seconds: float) -> bool:
+    return time.monotonic() - start >= seconds
 
 
 class BatchOrder:
@@ -165,8 +179,3 @@ class BatchOrder:
             self._passes = {key: order for key, order in self._passes.items() if key >= number - 1}
             self._passes[number] = generator.permutation(len(self.rows))
         return self._passes[number]
-
-
-def export_model(learner: Learner, folder: Path) -> None:
-    """Write the trained model (or adapter) and tokenizer where ``load_model`` reads them."""
-    save_model(learner.model, learner.encoder.tokenizer, folder)

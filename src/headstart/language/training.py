@@ -8,13 +8,15 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from headstart.core.causal_models import load_model, save_model
+from headstart.core.causal_models import load_model
 from headstart.core.errors import UsageError
 from headstart.core.progress import progress
 from headstart.data.rows import check_rows, load_rows
@@ -23,6 +25,7 @@ from headstart.language.evaluation import Evaluation
 from headstart.language.learner import Learner
 from headstart.language.method import LanguageMethod
 from headstart.language.online import Collected, Online, SelfJudge
+from headstart.language.processes import processes
 from headstart.language.recipes import plan_of
 from headstart.language.recorded import Recorded
 from headstart.language.registry import make_method
@@ -81,7 +84,7 @@ def train(
     resume: bool = False,
     show_progress: bool = True,
 ) -> LanguageRun:
-    """Post-train a causal language model.
+    """Post-train a causal language model; in several processes, if so many were launched.
 
     Give ``data`` to learn from recorded rows, or ``prompts`` and a ``judge`` to learn from the model's own completions.
 
@@ -104,6 +107,7 @@ def train(
         UsageError: neither or both of data and prompts, an unknown name, or settings that cannot work.
         DataError: rows that are not of the method's kind; the first bad one is named.
     """
+    together = processes()
     method = make_method(method) if isinstance(method, str) else method
     training, plan = training or Training(), plan or plan_of(method.name)
     _check_inputs(data, prompts, judge)
@@ -138,7 +142,7 @@ def train(
         "training": dataclasses.asdict(training),
         "plan": dataclasses.asdict(plan) if asked is not None else None,
     }
-    run = _open(folder, config, seeds, resume)
+    run = together.told(partial(_open, folder, config, seeds, resume))
     trained = model
     for seed in run.seeds:
         trained = copy.deepcopy(model)
@@ -205,21 +209,24 @@ def _train_seed(
     notes: Sequence[str],
     show_progress: bool,
 ) -> None:
-    latest = folder.checkpoints.latest()
-    if folder.status().state == "finished" and latest is not None:
-        learner.load(latest.folder)
+    together = learner.processes
+    done = together.told(lambda: folder.checkpoints.latest() if folder.status().state == "finished" else None)
+    if done is not None:
+        learner.load(done.folder)
         return
     total = source.iterations * source.steps
     with (
-        folder.record() as recorder,
-        progress(f"{learner.method.name}, seed {seed}", total, show_progress) as bar,
+        folder.record() if together.first else nullcontext() as recorder,
+        progress(f"{learner.method.name}, seed {seed}", total, show_progress and together.first) as bar,
     ):
-        recorder.note([line for line in notes if line not in folder.notes()])
+        if recorder is not None:
+            recorder.note([line for line in notes if line not in folder.notes()])
         Trainer(learner, source, seed, recorder, folder.path, evaluation, bar.update).run()
-        told = learner.encoder.truncations
-        if told.prompts or told.completions:
-            recorder.note([f"tokens: {told}"])
-        save_model(learner.model, learner.encoder.tokenizer, folder.path / "model")
+        cut = learner.encoder.truncations
+        if recorder is not None and (cut.prompts or cut.completions):
+            recorder.note([f"tokens: {cut}"])
+        learner.export(folder.path / "model")
+    together.told(bool)  # the others wait for the model
 
 
 def _compares(source: Recorded | Collected) -> bool:
@@ -255,7 +262,7 @@ def _read(rows: Rows, kind: Any, name: str, notes: list[str]) -> list[dict[str, 
     else:
         dataset = rows if isinstance(rows, Dataset) else Dataset.from_list([dict(row) for row in rows])
     checked = check_rows(dataset, kind)
-    if checked.dropped or checked.noted:
+    if (checked.dropped or checked.noted) and processes().first:
         print(f"{name}: {checked}", file=sys.stderr)
     for word, reasons in (("left out", checked.dropped), ("kept", checked.noted)):
         for reason, row_ids in reasons.items():

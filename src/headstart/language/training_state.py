@@ -4,28 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import safetensors.torch
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from headstart.core.errors import CheckpointError
 
 WEIGHTS, MOMENTS = "weights.safetensors", "optimizer.safetensors"
 
 
-def save_state(folder: Path, weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
-    """Write weights, and the optimiser's state of each of them, as safetensors.
+class State(NamedTuple):
+    """Weights by name, and what the optimiser keeps of each of them, whole."""
+
+    weights: dict[str, Tensor]
+    moments: dict[str, Tensor]
+
+
+def state_of(weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> State:
+    """The state of training; where weights are divided among processes, all of them have to ask for it.
 
     Args:
-        folder: where to; it exists.
         weights: what is trained, by name, in the order in which the optimiser has it.
         optimizer: of these weights.
     """
-    safetensors.torch.save_file(_contiguous(weights), str(folder / WEIGHTS))
     state = optimizer.state_dict()["state"]
     moments = {f"{index}.{name}": value for index, held in state.items() for name, value in held.items()}
-    safetensors.torch.save_file(_contiguous(moments), str(folder / MOMENTS))
+    return State(*({name: whole(value) for name, value in part.items()} for part in (weights, moments)))
+
+
+def save_state(folder: Path, state: State) -> None:
+    """Write a state to a folder that exists, as safetensors."""
+    for name, part in zip((WEIGHTS, MOMENTS), state, strict=True):
+        safetensors.torch.save_file(part, str(folder / name))
 
 
 def load_state(folder: Path, weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, whose: str) -> None:
@@ -33,7 +46,7 @@ def load_state(folder: Path, weights: Mapping[str, Tensor], optimizer: torch.opt
 
     Args:
         folder: where it is.
-        weights: as given to ``save_state``.
+        weights: as given to ``state_of``.
         optimizer: likewise.
         whose: what the weights are of, for the message.
 
@@ -45,13 +58,22 @@ def load_state(folder: Path, weights: Mapping[str, Tensor], optimizer: torch.opt
         raise CheckpointError(f"{folder} holds other weights than this {whose} trains")
     with torch.no_grad():
         for name, weight in weights.items():
-            weight.copy_(saved[name])
+            weight.copy_(_divided_like(saved[name], weight))
+    order = list(weights.values())
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in safetensors.torch.load_file(str(folder / MOMENTS)).items():
         index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
+        state.setdefault(int(index), {})[name] = _divided_like(value, order[int(index)])
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().contiguous() for name, value in tensors.items()}
+def whole(value: Tensor) -> Tensor:
+    """A weight, put together from all processes if it is divided among them."""
+    value = value.full_tensor() if isinstance(value, DTensor) else value
+    return value.detach().contiguous()
+
+
+def _divided_like(value: Tensor, weight: Tensor) -> Tensor:
+    if not isinstance(weight, DTensor) or value.shape != weight.shape:
+        return value
+    return distribute_tensor(value.to(weight.device), weight.device_mesh, weight.placements)

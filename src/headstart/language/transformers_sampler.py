@@ -58,8 +58,17 @@ class TransformersSampler:
         sampling: Sampling = USUAL,
         seed: int = 0,
         forced: Sequence[Sequence[int]] | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> list[list[Sample]]:
         """``n`` completions of each prompt; see ``Sampler.sample``.
+
+        Args:
+            prompts: as there.
+            n: as there.
+            sampling: as there.
+            seed: as there.
+            forced: as there.
+            numbers: which prompts these are of a whole that is drawn in parts; their order by default.
 
         Raises:
             UsageError: a prompt that cannot be sampled.
@@ -78,7 +87,7 @@ class TransformersSampler:
                 chosen = order[start : start + together]
                 for first in range(0, n, self.batch_size):
                     copies = range(first, min(n, first + self.batch_size))
-                    decoding = Decoding(self, prompts, beginnings, chosen, copies, sampling, seed, context)
+                    decoding = Decoding(self, prompts, beginnings, chosen, copies, sampling, seed, context, numbers)
                     while decoding.step():
                         pass
                     for i, completions in zip(chosen, decoding.samples()):
@@ -135,11 +144,12 @@ class Decoding:
         sampling: Sampling,
         seed: int,
         context: int | None,
+        numbers: Sequence[int] | None = None,
     ):
         self.sampler, self.sampling, self.copies = sampler, sampling, len(copies)
         self.device = sampler.model.device
         self.forced = [list(forced[i]) for i in chosen for _ in copies]
-        rows = [(i, j) for i in chosen for j in copies]
+        rows = [(i if numbers is None else numbers[i], j) for i in chosen for j in copies]
         room = [
             sampling.max_tokens if context is None else min(sampling.max_tokens, context - len(prompts[i]))
             for i in chosen

@@ -1,0 +1,130 @@
+"""Several processes that train one model together (``accelerate launch``, ``torchrun``); one alone is the usual case.
+
+Each process does its share of what is divided (forward and backward passes, drawing, scoring), and all know all of what
+comes of it; the first one judges and writes. They see one disk. Where accelerate is set to FSDP, the weights being
+trained, their gradients and the optimiser are divided too; the weights come together while completions are drawn or
+scored. A frozen reference is whole in every process.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+Item = TypeVar("Item")
+
+
+class Processes:
+    """The processes of this training; use `processes`.
+
+    Attributes:
+        count: how many there are.
+        index: which of them this is, from 0.
+        accelerator: accelerate's; None in a process alone.
+        sharded: whether weights, gradients and optimiser are divided too (FSDP).
+    """
+
+    def __init__(self, accelerator: Any = None, sharded: bool = False):
+        self.accelerator, self.sharded = accelerator, sharded
+        self.count = 1 if accelerator is None else int(accelerator.num_processes)
+        self.index = 0 if accelerator is None else int(accelerator.process_index)
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that judges, writes and shows."""
+        return self.index == 0
+
+    @property
+    def loss_scale(self) -> float:
+        """What a process's loss is multiplied by, so that gradients add up although divided ones are averaged."""
+        return float(self.count) if self.sharded else 1.0
+
+    def placed(self, model: Any) -> Any:
+        """The model on this process's device; where it is, in a process alone."""
+        return model if self.accelerator is None else model.to(self.accelerator.device)
+
+    def divided(self, model: Any, optimizer: torch.optim.Optimizer) -> tuple[Any, torch.optim.Optimizer]:
+        """Model and optimiser with their weights divided, where that is asked for."""
+        if not self.sharded:
+            return model, optimizer
+        model, prepared = self.accelerator.prepare(model, optimizer)
+        return model, prepared.optimizer
+
+    @contextmanager
+    def whole(self, model: Any) -> Iterator[None]:
+        """A divided model is whole in every process, so that each can use it without gradient at its own pace."""
+        modules = _divided_modules(model)
+        for module in modules:
+            module.set_reshard_after_forward(False, recurse=False)
+            module.unshard()
+        try:
+            yield
+        finally:
+            for module in modules:
+                module.set_reshard_after_forward(True, recurse=False)
+                module.reshard()
+
+    def share(self, items: Sequence[Item]) -> list[Item]:
+        """This process's part of what is to be done."""
+        return list(items[self.index :: self.count])
+
+    def together(self, done: list[Item]) -> list[Item]:
+        """What all made of their shares, in the order of the whole."""
+        if self.count == 1:
+            return done
+        from accelerate.utils import gather_object
+
+        parts: list[list[Item]] = gather_object([done])
+        total = sum(map(len, parts))
+        return [parts[i % self.count][i // self.count] for i in range(total)]
+
+    def told(self, make: Callable[[], Item]) -> Item:
+        """What the first process makes, in all of them."""
+        if self.count == 1:
+            return make()
+        from accelerate.utils import broadcast_object_list
+
+        return broadcast_object_list([make() if self.first else None])[0]
+
+    def add_up(self, gradients_of: Iterable[Tensor]) -> None:
+        """Put the sum of all processes' gradients in place of each one's own."""
+        if self.count == 1 or self.sharded:  # they are averaged in the backward pass
+            return
+        for weight in gradients_of:
+            gradient = torch.zeros_like(weight) if weight.grad is None else weight.grad
+            weight.grad = self.accelerator.reduce(gradient, "sum")
+
+    def summed(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        """The sum of all processes' numbers, which have the same names."""
+        if self.count == 1:
+            return dict(numbers)
+        values = torch.tensor([numbers[name] for name in sorted(numbers)], device=self.accelerator.device)
+        return dict(zip(sorted(numbers), self.accelerator.reduce(values, "sum").tolist(), strict=True))
+
+
+@functools.cache
+def processes() -> Processes:
+    """The processes that were launched together with this one, or this one alone."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return Processes()
+    from accelerate import Accelerator, DistributedType
+    from accelerate.utils import FullyShardedDataParallelPlugin
+
+    plugin = None
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
+        plugin = FullyShardedDataParallelPlugin(fsdp_version=2, auto_wrap_policy="transformer_based_wrap")
+    accelerator = Accelerator(cpu=not torch.cuda.is_available(), fsdp_plugin=plugin)
+    if plugin is not None and not accelerator.is_fsdp2:  # accelerate leaves processors out, torch does not
+        accelerator.state.distributed_type = DistributedType.FSDP
+        accelerator.state.fsdp_plugin = plugin
+    return Processes(accelerator, plugin is not None)
+
+
+def _divided_modules(model: Any) -> list[Any]:
+    return [module for module in model.modules() if hasattr(module, "unshard")]
