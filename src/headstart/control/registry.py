@@ -32,6 +32,7 @@ METHODS.add("rebrac", f"{_AT}.rebrac:ReBRAC", "TD3+BC with separate penalties, d
 METHODS.add("xql", f"{_AT}.xql:XQL", "IQL with a soft maximum (Gumbel regression) in place of the expectile")
 METHODS.add("dqn", f"{_AT}.dqn:DQN", "double deep Q-network, for discrete actions")
 METHODS.add("qr-dqn", f"{_AT}.qr_dqn:QRDQN", "DQN that learns quantiles of the return")
+METHODS.add("spr-ucb", f"{_AT}.spr_ucb:SPRUCB", "categorical DQN that predicts itself, with a bonus for the new")
 METHODS.add("rem", f"{_AT}.rem:REM", "DQN on random mixtures of many heads")
 METHODS.add("bcq", f"{_AT}.bcq:BCQ", "DQN among the choices that the data makes likely enough")
 METHODS.add("crr", f"{_AT}.crr:CRR", "cloning of recorded choices that beat the policy's own, for discrete actions")
