@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,13 +15,7 @@ from jaxtyping import Float
 from headstart.core.errors import UsageError
 from headstart.core.files import write_atomically
 from headstart.evaluate.scores import normalized_score
-from headstart.evaluate.statistics import (
-    interquartile_mean,
-    mean,
-    performance_profile,
-    probability_of_improvement,
-    stratified_bootstrap,
-)
+from headstart.evaluate.statistics import Interval, mean, stratified_bootstrap
 from headstart.report.figures import COLORS
 from headstart.report.selection import Arm
 
@@ -54,6 +49,50 @@ class Comparison:
         scores = [self.final[label, world] for world in self.worlds]
         seeds = min(map(len, scores))
         return np.stack([part[:seeds] for part in scores], axis=1)
+
+    @cached_property
+    def bands(self) -> dict[tuple[str, str], Interval]:
+        """For each arm and world the interquartile mean over seeds along the curve, with its 95 % bootstrap band."""
+        return {
+            key: stratified_bootstrap(values[:, None], _interquartile_mean, n=_resamples(values, 500))
+            for key, values in self.curves.items()
+        }
+
+    @cached_property
+    def aggregates(self) -> dict[str, dict[str, Interval]]:
+        """Median, interquartile mean and mean of each arm's final scores, with their 95 % bootstrap intervals."""
+        statistics: dict[str, Callable[..., Any]] = {
+            "median": lambda scores: np.median(scores.mean(0), axis=0),
+            "interquartile mean": _interquartile_mean,
+            "mean": mean,
+        }
+        matrices = {label: self.matrix(label) for label in self.labels}
+        return {
+            name: {label: stratified_bootstrap(m, statistic, n=_resamples(m)) for label, m in matrices.items()}
+            for name, statistic in statistics.items()
+        }
+
+    @cached_property
+    def profiles(self) -> tuple[Float[np.ndarray, " thresholds"], dict[str, Interval]]:
+        """Thresholds, and for each arm the fraction of its runs whose final score exceeds them."""
+        matrices = {label: self.matrix(label) for label in self.labels}
+        every = np.concatenate([matrix.ravel() for matrix in matrices.values()])
+        thresholds = np.linspace(every.min(), every.max(), 101)
+
+        def profile(scores: np.ndarray) -> np.ndarray:
+            return _profile(scores, thresholds)
+
+        return thresholds, {
+            label: stratified_bootstrap(matrix, profile, n=_resamples(matrix, 500))
+            for label, matrix in matrices.items()
+        }
+
+    @cached_property
+    def improvements(self) -> dict[tuple[str, str], Interval]:
+        """For each pair of arms, the probability that a run of the first beats one of the second in the same world."""
+        pairs = [(a, b) for index, a in enumerate(self.labels) for b in self.labels[index + 1 :]]
+        both = {pair: (self.matrix(pair[0]), self.matrix(pair[1])) for pair in pairs}
+        return {pair: stratified_bootstrap(m, _improvement, n=_resamples(m[0])) for pair, m in both.items()}
 
 
 def compare(
@@ -128,7 +167,7 @@ def markdown(comparison: Comparison) -> str:
             f"{scores.mean():,.4g} ± {scores.std():,.4g}"
             for scores in (comparison.final[label, world] for world in comparison.worlds)
         ]
-        estimate, low, high = stratified_bootstrap(comparison.matrix(label), n=_resamples(comparison.matrix(label)))
+        estimate, low, high = comparison.aggregates["interquartile mean"][label]
         lines.append(f"| {label} | {' | '.join(cells)} | {estimate:,.4g} ({low:,.4g} – {high:,.4g}) |")
     return "\n".join(lines) + "\n"
 
@@ -163,10 +202,9 @@ def draw_curves(comparison: Comparison, axes: Sequence[Any]) -> None:
     """Interquartile mean over seeds in each world, with its 95 % bootstrap band."""
     for world, axis in zip(comparison.worlds, axes, strict=True):
         for index, label in enumerate(comparison.labels):
-            values, color = comparison.curves[label, world], COLORS[index % len(COLORS)]
-            band = stratified_bootstrap(values[:, None], interquartile_mean, n=_resamples(values, 500))
+            band, color = comparison.bands[label, world], COLORS[index % len(COLORS)]
             axis.plot(comparison.x[world], band.estimate, color=color, linewidth=1.8, label=label)
-            if len(values) > 1:
+            if len(comparison.curves[label, world]) > 1:
                 axis.fill_between(comparison.x[world], band.low, band.high, color=color, alpha=0.15, linewidth=0)
         axis.set(title=world, xlabel="")
     axes[0].set_ylabel(comparison.scale)
@@ -175,16 +213,10 @@ def draw_curves(comparison: Comparison, axes: Sequence[Any]) -> None:
 
 def draw_aggregates(comparison: Comparison, axes: Sequence[Any]) -> None:
     """Median, interquartile mean and mean of all final scores, each with its 95 % bootstrap interval."""
-    statistics: dict[str, Callable[..., Any]] = {
-        "median": lambda scores: np.median(scores.mean(0), axis=0),
-        "interquartile mean": interquartile_mean,
-        "mean": mean,
-    }
-    for axis, (name, statistic) in zip(axes, statistics.items(), strict=True):
+    for axis, (name, intervals) in zip(axes, comparison.aggregates.items(), strict=True):
         for row, label in enumerate(reversed(comparison.labels)):
             color = COLORS[(len(comparison.labels) - 1 - row) % len(COLORS)]
-            scores = comparison.matrix(label)
-            estimate, low, high = stratified_bootstrap(scores, statistic, n=_resamples(scores))
+            estimate, low, high = intervals[label]
             axis.plot([low, high], [row, row], color=color, linewidth=3)
             axis.plot([estimate], [row], "o", color=color)
         axis.set(title=name, yticks=range(len(comparison.labels)), xlabel=comparison.scale)
@@ -193,39 +225,47 @@ def draw_aggregates(comparison: Comparison, axes: Sequence[Any]) -> None:
 
 def draw_profiles(comparison: Comparison, axes: Sequence[Any]) -> None:
     """The fraction of all runs whose final score exceeds each threshold."""
-    every = np.concatenate([comparison.matrix(label).ravel() for label in comparison.labels])
-    thresholds = np.linspace(every.min(), every.max(), 101)
-    for index, label in enumerate(comparison.labels):
-        scores, color = comparison.matrix(label), COLORS[index % len(COLORS)]
-        band = stratified_bootstrap(scores, lambda part: _profile(part, thresholds), n=_resamples(scores, 500))
+    thresholds, profiles = comparison.profiles
+    for index, (label, band) in enumerate(profiles.items()):
+        color = COLORS[index % len(COLORS)]
         axes[0].plot(thresholds, band.estimate, color=color, linewidth=1.8, label=label)
-        if len(scores) > 1:
+        if np.isfinite(band.low).all():
             axes[0].fill_between(thresholds, band.low, band.high, color=color, alpha=0.15, linewidth=0)
     axes[0].set(title="performance profile", xlabel=f"{comparison.scale} (τ)", ylabel="fraction of runs above τ")
     axes[0].legend(frameon=False, fontsize=8)
 
 
-def _profile(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    return performance_profile(scores, thresholds)
-
-
 def draw_improvement(comparison: Comparison, axes: Sequence[Any]) -> None:
     """For each pair of arms, the probability that a run of the one beats one of the other in the same world."""
-    pairs = [(a, b) for index, a in enumerate(comparison.labels) for b in comparison.labels[index + 1 :]]
-    for row, (a, b) in enumerate(reversed(pairs)):
-        both = (comparison.matrix(a), comparison.matrix(b))
-        estimate, low, high = stratified_bootstrap(both, _improvement, n=_resamples(both[0]))
+    pairs = list(comparison.improvements.items())[::-1]
+    for row, (_, (estimate, low, high)) in enumerate(pairs):
         axes[0].plot([low, high], [row, row], color=COLORS[0], linewidth=3)
         axes[0].plot([estimate], [row], "o", color=COLORS[0])
     axes[0].axvline(0.5, color="#888888", linestyle=":", linewidth=1)
     axes[0].set(title="probability of improvement", xlabel="P(first > second)", xlim=(-0.02, 1.02))
-    axes[0].set_yticks(range(len(pairs)), [f"{a} > {b}" for a, b in reversed(pairs)])
+    axes[0].set_yticks(range(len(pairs)), [f"{a} > {b}" for (a, b), _ in pairs])
+
+
+# Of arrays as large as resampled ones, columns are sorted or partitioned where they are contiguous.
+
+
+def _interquartile_mean(scores: np.ndarray) -> Any:
+    """``interquartile_mean`` without a whole sort."""
+    count = scores.shape[0] * scores.shape[1]
+    columns, cut = np.ascontiguousarray(scores.reshape(count, -1).T), count // 4
+    columns.partition((cut, count - cut - 1), axis=-1)
+    return columns[:, cut : count - cut].mean(-1).reshape(scores.shape[2:])[()]
+
+
+def _profile(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """``performance_profile`` by sorting."""
+    columns = np.sort(scores.reshape(scores.shape[0] * scores.shape[1], -1).T)
+    above = [1 - np.searchsorted(column, thresholds, "right") / columns.shape[1] for column in columns]
+    return np.reshape(above, (*scores.shape[2:], len(thresholds)))
 
 
 def _improvement(a: np.ndarray, b: np.ndarray) -> Any:
-    """``probability_of_improvement``; of many runs by sorting rather than pair by pair."""
-    if len(a) * len(b) < 10_000:
-        return probability_of_improvement(a, b)
+    """``probability_of_improvement`` by sorting."""
     shape = a.shape[1:]
     a, b = a.reshape(len(a), -1).T, np.sort(b.reshape(len(b), -1).T)
     wins = [np.searchsorted(theirs, ours, side).mean() for ours, theirs in zip(a, b) for side in ("left", "right")]
