@@ -1,4 +1,4 @@
-"""Ten thousand recorded runs: listed, filtered, and what that takes. ``python -m benchmarks.run_index``"""
+"""Ten thousand recorded runs: listed, filtered, plotted, and what that takes. ``python -m benchmarks.run_index``"""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ METHOD_NAMES = ("iql", "td3-bc", "cql", "wsrl", "sac")
 WORLDS = ("Hopper-v5", "HalfCheetah-v5", "Walker2d-v5", "Ant-v5")
 SEEDS, EVALUATIONS = 3, 50
 QUESTIONS = {
-    "list all": ["--format", "csv"],
+    "list all": ["runs", "--format", "csv"],
     "filter by a field and by world": [
+        "runs",
         "--where",
         "discount=0.99",
         "world=Hopper*",
@@ -32,8 +33,17 @@ QUESTIONS = {
         "--format",
         "csv",
     ],
-    "mean by method, in SQL": ["--sql", "SELECT method, avg(last_return) FROM runs GROUP BY method", "--format", "csv"],
+    "mean by method, in SQL": [
+        "runs",
+        "--sql",
+        "SELECT method, avg(last_return) FROM runs GROUP BY method",
+        "--format",
+        "csv",
+    ],
 }
+
+
+PLOT = "plot all: curves, aggregates, profiles, the page"
 
 
 def make(folder: Path, count: int) -> None:
@@ -65,7 +75,7 @@ def make(folder: Path, count: int) -> None:
 def ask(folder: Path, cache: Path, question: list[str]) -> tuple[float, float]:
     """Seconds from start to end of the command, and its largest resident memory in MiB."""
     start = time.perf_counter()
-    command = [ROOT / ".venv" / "bin" / "headstart", "runs", folder, *question]
+    command = [ROOT / ".venv" / "bin" / "headstart", *question[:1], folder, *question[1:]]
     environment = os.environ | {"HEADSTART_CACHE": str(cache)}
     program = (
         "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL);"
@@ -87,12 +97,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, cache = Path(name) / "runs", Path(name) / "cache"
         make(folder, options.runs)
-        title = f"headstart runs, {options.runs:,} runs"
-        seconds, memory = ask(folder, cache, QUESTIONS["list all"])
-        commands[f"{title}: list all, for the first time"] = [round(seconds, 3)]
-        peak = memory
+        title = f"{options.runs:,} runs"
+        questions = QUESTIONS | {PLOT: ["plot", "--metric", "evaluation/return", "--out", str(Path(name) / "all")]}
+        peak = 0.0
+        for question in ("list all", PLOT):
+            seconds, memory = ask(folder, cache, questions[question])
+            commands[f"{title}: {question}, for the first time"] = [round(seconds, 3)]
+            peak = max(peak, memory)
         for _ in range(options.repetitions):
-            for question, arguments in QUESTIONS.items():
+            for question, arguments in questions.items():
                 seconds, memory = ask(folder, cache, arguments)
                 peak = max(peak, memory)
                 commands.setdefault(f"{title}: {question}", []).append(round(seconds, 3))
