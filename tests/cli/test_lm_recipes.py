@@ -207,6 +207,15 @@ def test_pairs_by_a_judge_that_compares_in_one_command_or_by_stages(model, files
         method = "sft" if make == "best" else "sigmoid-norm"
         train = ["lm", method, "--model", model, "--data", out, "--steps", "2", "--quiet"]
         assert main([*train, "--out", str(tmp_path / make)]) == 0
+    assert main(["lm", "rows", "--data", drawn, "--make", "picked", "--out", str(tmp_path / "picked.jsonl")]) == 0
+    picked = [json.loads(line) for line in (tmp_path / "picked.jsonl").read_text().splitlines()]
+    first = [json.loads(line) for line in Path(drawn).read_text().splitlines()]
+    bests = {row["prompt"]: row["completions"][row["best"]] for row in first if row["best"] is not None}
+    assert {row["prompt"]: row["completion"] for row in picked} == bests
+    assert main(["lm", "diagnose", judged]) == 0
+    assert "place of the best completion" in capsys.readouterr().out
+    made = ["lm", "rows", "--data", judged, "--make", "rejection", "--out", str(tmp_path / "again.jsonl")]
+    assert main(made) == 0
     assert "would be accepted in a pass" in capsys.readouterr().out
     wrong = ["lm", "rows", "--data", judged, "--make", "best", "--judge", shorter, "--out", str(tmp_path / "x.jsonl")]
     assert main(wrong) == 2

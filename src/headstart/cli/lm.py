@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
 import re
 import sys
 import time
@@ -31,6 +32,7 @@ COMMANDS = {
     "chat": ("lm_sample", "talk to a model in the terminal"),
     "judge": ("lm_judge", "score completions"),
     "rows": ("lm_rows", "make pairs, or rows to imitate, of several completions of each prompt"),
+    "diagnose": ("lm_diagnose", "where good completions lie under a model, and what to try therefore"),
     "compare": ("lm_judge", "win rate of one file of completions over another, with its interval"),
     "prompts": ("lm_prompts", "write questions with checkable answers, to try things on"),
     "reward": ("lm_reward", "train a reward model or a pairwise preference model on pairs"),
@@ -62,6 +64,11 @@ class Options:
     """Folder of the run; under runs/ by default. A folder that exists is refused."""
     resume: bool = False
     """Go on with the run in --out from its latest checkpoints, with the same options."""
+    processes: int = 1
+    """Processes of this machine that train together, one for each of its accelerators for instance. For several
+    machines start `python -m headstart lm ...` with `accelerate launch` or `torchrun`."""
+    shard: bool = False
+    """Divide weights, gradients and optimiser among the processes (FSDP), for models that do not fit in one."""
     quiet: bool = False
     """Show no progress bars."""
 
@@ -120,14 +127,22 @@ def _train(name: str, arguments: Sequence[str]) -> int:
     parser = dataclasses.make_dataclass("Training", fields, kw_only=True)
     parser.__doc__ = kind.__doc__
     given = tyro.cli(parser, args=list(arguments), prog=f"headstart lm {name}")
-    from headstart.language.training import train
+    from headstart.language.processes import launch, processes
 
     options = given.options
-    data, prompts, out = options.data, options.prompts, options.out or named(name, options.model)
+    if options.processes < 1:
+        raise UsageError(f"processes is {options.processes}; expected 1 or more")
+    if options.processes > 1 and "WORLD_SIZE" not in os.environ:
+        return launch(["lm", name, *arguments], options.processes, options.shard)
+    from headstart.language.training import train
+
+    together = processes()
+    data, prompts = options.data, options.prompts
+    out = options.out or together.told(lambda: named(name, options.model))
     judge = options.judge or (recipe.judge if recipe and prompts else None)
-    if stage is not None and out.exists() and not options.resume:
+    if stage is not None and together.told(out.exists) and not options.resume:
         raise UsageError(f"{out} exists; give another --out, or --resume to go on with it")
-    made = stage.make(given, out) if stage is not None else None
+    made = together.told(lambda: stage.make(given, out)) if stage is not None else None
     if made is not None:
         data, prompts = str(made), None
     run = train(
@@ -144,7 +159,8 @@ def _train(name: str, arguments: Sequence[str]) -> int:
         resume=options.resume,
         show_progress=not options.quiet,
     )
-    summarise(run)
+    if together.first:
+        summarise(run)
     return 0
 
 

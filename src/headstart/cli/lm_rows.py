@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from headstart.judges.judge import PairJudge
 
 Make = Literal[
-    "best_worst", "best_random", "best_second", "first_two", "all_pairs", "best", "rejection", "top_k", "first_round",
-    "tournament", "knockout",
+    "best_worst", "best_random", "best_second", "first_two", "all_pairs", "best", "picked", "rejection", "top_k",
+    "first_round", "tournament", "knockout",
 ]  # fmt: skip
 COMPARED = ("first_round", "tournament", "knockout")
 """What a judge that compares can decide."""
@@ -31,7 +31,8 @@ class RowsOptions:
     """Rows with prompt, completions and rewards, as `headstart lm sample` and `headstart lm judge` write them."""
     make: Make
     """Pairs: the best and the worst, a random or the second one; the first two; every two (all_pairs); two by two
-    (first_round), with winners meeting again (tournament), or the best and worst of a knockout. Or the best alone.
+    (first_round), with winners meeting again (tournament), or the best and worst of a knockout. Or the best alone, or
+    the one that `headstart lm sample --best-by` picked.
     rejection and top_k keep some completions, to be paired by --pairs."""
     out: Path
     """File to write, .jsonl. One that exists is refused."""
@@ -65,7 +66,9 @@ def rows(arguments: Sequence[str]) -> int:
         raise UsageError(f"--out {options.out}: give a file that does not exist yet and ends in .jsonl")
     judge = _comparing(options)
     dataset = load_rows(options.data)
-    if judge is None:
+    if options.make == "picked":
+        dataset = _picked(dataset, options.data)
+    elif judge is None:
         dataset = check_rows(dataset, "scored").dataset
     elif missing := {"prompt", "completions"} - set(dataset.column_names):
         raise DataError(f"{options.data} has no column {', '.join(sorted(missing))}")
@@ -101,6 +104,24 @@ def _comparing(options: RowsOptions) -> PairJudge | None:
     return judge
 
 
+def _picked(dataset: Dataset, name: str) -> Dataset:
+    """The completion that sampling picked of each prompt; prompts without one are left out."""
+    from datasets import Dataset
+
+    from headstart.core.errors import DataError
+
+    if missing := {"prompt", "completions", "best"} - set(dataset.column_names):
+        raise DataError(f"{name} has no column {', '.join(sorted(missing))}; sample with --best-by")
+    rows = []
+    for row in dataset.to_list():
+        if row["best"] is not None:
+            several = {"completions", "completion_ids", "truncated", "rewards"}
+            kept = {key: value for key, value in row.items() if key not in several}
+            ids = {"completion_ids": row["completion_ids"][row["best"]]} if row.get("completion_ids") else {}
+            rows.append({**kept, "completion": row["completions"][row["best"]], **ids})
+    return Dataset.from_list(rows)
+
+
 def _made(
     dataset: Dataset, options: RowsOptions, judge: PairJudge | None
 ) -> tuple[Dataset, Mapping[str, Sequence[Any]]]:
@@ -110,6 +131,8 @@ def _made(
 
     make = options.make
     fair = None if judge is None else Forgiving(judge)
+    if make == "picked":
+        return dataset, {}
     if make == "best":
         return convert.best(dataset), {}
     if make == "knockout":
