@@ -76,3 +76,11 @@ def test_they_are_made_from_text():
     assert vars(made)["kind"] == "odds"
     with pytest.raises(UsageError, match="needs a judge that compares"):
         make_judge("wins:exact:answer")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("exakt", "did you mean exact"), ("exacto:1", "exact:COLUMN"), ("numeric", "numeric:COLUMN")]
+)
+def test_a_judge_that_nothing_is_called_is_told_the_forms_there_are(text, says):
+    with pytest.raises(UsageError, match=says):
+        make_judge(text)

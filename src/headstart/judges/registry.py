@@ -84,7 +84,11 @@ def make_judge(text: str) -> Judge | PairJudge:
         return Majority(rest)
     from headstart.judges.functions import function_judge
 
-    return function_judge(text)
+    try:
+        return function_judge(text)
+    except UsageError as error:
+        forms = ", ".join(FORMS.values())
+        raise UsageError(f"judge {text!r}: {error}. Judges are written as {forms}, or module:function") from error
 
 
 def _remote(address: str) -> Judge:
