@@ -49,10 +49,9 @@ def test_without_the_term_it_is_the_likelihood_of_the_weights():
 
 def test_optimism_raises_the_promised_value_and_pessimism_lowers_it():
     pairs = WORLD.record(60, np.random.default_rng(1))
-    values = []
-    for mode, alpha in (("offline", 20.0), ("offline", 0.0), ("online", 20.0)):
-        method = VPO(mode=mode, alpha=alpha, beta=BETA, calibration="calibration", normalization="sum", pairs=60)
-        values.append(float(optimal_value(WORLD.reference, fitted(method, pairs), BETA)))
+    plain = VPO(mode="offline", alpha=0, beta=BETA, calibration="calibration", normalization="sum", pairs=60)
+    methods = (replace(plain, alpha=20.0), plain, replace(plain, alpha=20.0, mode="online"))
+    values = [float(optimal_value(WORLD.reference, fitted(method, pairs), BETA)) for method in methods]
     assert values[0] < values[1] < values[2]
 
 
