@@ -145,6 +145,8 @@ def _train(name: str, arguments: Sequence[str]) -> int:
     made = together.told(lambda: stage.make(given, out)) if stage is not None else None
     if made is not None:
         data, prompts = str(made), None
+    if prompts is not None and together.first and not options.quiet:
+        print(_cost(given.plan), file=sys.stderr)
     run = train(
         given.method,
         options.model,
@@ -162,6 +164,14 @@ def _train(name: str, arguments: Sequence[str]) -> int:
     if together.first:
         summarise(run)
     return 0
+
+
+def _cost(plan: Any) -> str:
+    """What a plan samples, in words."""
+    each = plan.per_prompt + plan.calibrate
+    total = plan.iterations * plan.prompts_per_iteration * each
+    rounds = f"{plan.iterations} iterations of {plan.prompts_per_iteration} prompts"
+    return f"{rounds}, {each} completions each: {total:,} of up to {plan.max_tokens} tokens"
 
 
 def named(name: str, model: str) -> Path:
