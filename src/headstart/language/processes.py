@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -27,11 +29,11 @@ class Processes:
         count: how many there are.
         index: which of them this is, from 0.
         accelerator: accelerate's; None in a process alone.
-        sharded: whether weights, gradients and optimiser are divided too (FSDP).
+        plugin: accelerate's settings of FSDP, where weights, gradients and optimiser are divided too.
     """
 
-    def __init__(self, accelerator: Any = None, sharded: bool = False):
-        self.accelerator, self.sharded = accelerator, sharded
+    def __init__(self, accelerator: Any = None, plugin: Any = None):
+        self.accelerator, self.plugin = accelerator, plugin
         self.count = 1 if accelerator is None else int(accelerator.num_processes)
         self.index = 0 if accelerator is None else int(accelerator.process_index)
 
@@ -39,6 +41,11 @@ class Processes:
     def first(self) -> bool:
         """Whether this is the one that judges, writes and shows."""
         return self.index == 0
+
+    @property
+    def sharded(self) -> bool:
+        """Whether weights, gradients and optimiser are divided."""
+        return self.plugin is not None
 
     @property
     def loss_scale(self) -> float:
@@ -53,6 +60,11 @@ class Processes:
         """Model and optimiser with their weights divided, where that is asked for."""
         if not self.sharded:
             return model, optimizer
+        from accelerate import DistributedType
+
+        self.accelerator.free_memory()  # of the model before
+        state = self.accelerator.state  # accelerate divides on accelerators only, torch on processors too
+        state.distributed_type, state.fsdp_plugin = DistributedType.FSDP, self.plugin
         model, prepared = self.accelerator.prepare(model, optimizer)
         return model, prepared.optimizer
 
@@ -110,20 +122,35 @@ class Processes:
 
 @functools.cache
 def processes() -> Processes:
-    """The processes that were launched together with this one, or this one alone."""
+    """The processes that were launched together with this one, or this one alone.
+
+    ``ACCELERATE_USE_FSDP`` (``accelerate launch --use_fsdp``) divides the weights, with accelerate's other settings.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Processes()
-    from accelerate import Accelerator, DistributedType
+    from accelerate import Accelerator
     from accelerate.utils import FullyShardedDataParallelPlugin
 
     plugin = None
     if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
         plugin = FullyShardedDataParallelPlugin(fsdp_version=2, auto_wrap_policy="transformer_based_wrap")
-    accelerator = Accelerator(cpu=not torch.cuda.is_available(), fsdp_plugin=plugin)
-    if plugin is not None and not accelerator.is_fsdp2:  # accelerate leaves processors out, torch does not
-        accelerator.state.distributed_type = DistributedType.FSDP
-        accelerator.state.fsdp_plugin = plugin
-    return Processes(accelerator, plugin is not None)
+    return Processes(Accelerator(cpu=not torch.cuda.is_available(), fsdp_plugin=plugin), plugin)
+
+
+def launch(arguments: Sequence[str], count: int, shard: bool) -> int:
+    """Run a headstart command in several processes of this machine that train together; returns its exit status.
+
+    Args:
+        arguments: of the command line.
+        count: how many processes.
+        shard: divide weights, gradients and optimiser among them.
+    """
+    threads = max(1, len(os.sched_getaffinity(0)) // count)
+    environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
+    if shard:
+        environment["ACCELERATE_USE_FSDP"] = "true"
+    words = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}", "-m", "headstart"]
+    return subprocess.run([sys.executable, *words, *arguments], env=environment, check=False).returncode
 
 
 def _divided_modules(model: Any) -> list[Any]:
