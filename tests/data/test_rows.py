@@ -168,3 +168,11 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="holds no saved dataset"):
         load_rows(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("name", ["nowhere.jsonl", "./nowhere", "/nowhere/rows"])
+def test_a_file_that_is_not_there_is_not_asked_of_a_hub(name, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("headstart.data.rows.load_dataset", lambda name: pytest.fail(f"asked for {name}"))
+    with pytest.raises(UsageError, match=f"there is no file {name}"):
+        load_rows(name)

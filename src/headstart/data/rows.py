@@ -92,6 +92,8 @@ def load_rows(name_or_path: str | Path, split: str | None = None) -> Dataset:
         return _one_split(load_from_disk(str(path)), name_or_path, split)
     if path.exists() and not any(file.suffix in _READERS for file in path.rglob("*")):
         raise UsageError(f"{path} holds no saved dataset and no {', '.join(_READERS)} file")
+    if not path.exists() and (path.suffix in _READERS or str(name_or_path).startswith((".", "/", "~"))):
+        raise UsageError(f"there is no file {name_or_path}")
     try:
         return _one_split(load_dataset(str(name_or_path)), name_or_path, split)
     except UsageError:
