@@ -25,6 +25,12 @@ def test_simulate_prints_regret_and_draws_it(tmp_path: Path, capsys: pytest.Capt
     assert "imed" in capsys.readouterr().out
 
 
+def test_options_may_be_called_name(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["bandit", "simulate", "table:name=wine", "epsilon-greedy", "--horizon", "20", "--seeds", "2"]
+    assert main(command) == 0
+    assert "table:name=wine" in capsys.readouterr().out
+
+
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     random = np.random.default_rng(0)

@@ -36,7 +36,7 @@ def test_named_worlds_are_registered():
     env = gymnasium.make(gymnasium_id("reveal-lock-free"))
     assert env.observation_space.contains(env.reset(seed=0)[0])
     env = gymnasium.make("headstart/finite-river-swim-v0")
-    assert env.action_space.n == 2
+    assert env.action_space == gymnasium.spaces.Discrete(2)
 
 
 def test_returns_are_those_of_the_planner():

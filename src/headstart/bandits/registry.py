@@ -58,7 +58,7 @@ WORLDS.add("table", f"{_AT}.classification:table_bandit", "classes of a table of
 WORLDS.add("rings", f"{_AT}.classification:rings_bandit", "four classes by a sum of squares, not linear")
 
 
-def make_learner(name: str, **fields: Any) -> Learner:
+def make_learner(name: str, /, **fields: Any) -> Learner:
     """A learner by name, with some of its fields set.
 
     Raises:
@@ -69,12 +69,12 @@ def make_learner(name: str, **fields: Any) -> Learner:
     return _make(name, kind, fields, known, f"`headstart bandit learners {name}` explains them.")
 
 
-def make_world(name: str, **options: Any) -> Bandit:
+def make_world(name: str, /, **options: Any) -> Bandit:
     """A named world, with some of its options set; errors as for ``make_learner``."""
     return _make_named(WORLDS, name, options)
 
 
-def make_log(name: str, **options: Any) -> Log:
+def make_log(name: str, /, **options: Any) -> Log:
     """A named log of real feedback, with some of its options set; errors as for ``make_learner``."""
     return _make_named(LOGS, name, options)
 

@@ -163,8 +163,9 @@ class RelaxationTrial(Trial):
         _at_least(1, systems=self.systems, bins=self.bins)
         world, grid = ShiftedLaplacians(self.variance), np.linspace(1, 1.95, 20)
         shifts, right = world.draw(self.systems, np.random.default_rng(seed))
-        repeated = (np.repeat(values, len(grid), axis=0) for values in (shifts, right))
-        table = sor_iterations(*repeated, np.tile(grid, self.systems)).reshape(self.systems, len(grid))
+        count = len(grid)
+        costs = sor_iterations(np.repeat(shifts, count), np.repeat(right, count, axis=0), np.tile(grid, self.systems))
+        table = costs.reshape(self.systems, count)
         rows, (low, high), tsallis = np.arange(self.systems), world.context_interval, TsallisINF(scale="running")
         binned, chebyshev = Binned(tsallis, self.bins, low, high), ChebCB(low, high)
         return {

@@ -67,7 +67,8 @@ def simulate_trial(trials: Registry, name: str, arguments: Sequence[str], prog: 
         return 0
     print(f"{name}: {(kind.__doc__ or '').strip().splitlines()[0]}\n")
     print(format_table([_finite(row) for row in rows]))
-    print(f"\nmean over {options.seeds} seeds, with a {options.confidence:.0%} bootstrap interval")
+    interval = f"mean over {options.seeds} seeds, with a {options.confidence:.0%} bootstrap interval"
+    print(f"\n{interval if options.seeds > 1 else 'one seed: no interval'}")
     return 0
 
 

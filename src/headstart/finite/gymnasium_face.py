@@ -46,7 +46,7 @@ class FiniteEnv(gymnasium.Env[Any, int]):
         self.observation_space: gymnasium.Space = place
         if show_step:
             self.observation_space = gymnasium.spaces.Tuple((gymnasium.spaces.Discrete(made.horizon), place))
-        self.action_space = gymnasium.spaces.Discrete(made.actions)
+        self.action_space: gymnasium.Space = gymnasium.spaces.Discrete(made.actions)
         self._state, self._step = -1, 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
