@@ -102,7 +102,8 @@ class Processes:
             return make()
         from accelerate.utils import broadcast_object_list
 
-        return broadcast_object_list([make() if self.first else None])[0]
+        told: list[Any] = [make() if self.first else None]
+        return broadcast_object_list(told)[0]
 
     def add_up(self, gradients_of: Iterable[Tensor]) -> None:
         """Put the sum of all processes' gradients in place of each one's own."""

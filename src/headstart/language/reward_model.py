@@ -238,7 +238,7 @@ def _split(pairs: list[dict[str, Any]], settings: RewardSettings) -> tuple[list[
 
 def _judge(
     model: Any, tokenizer: Any, settings: RewardSettings
-) -> tuple[RewardModel | PreferenceModel, dict[str, torch.nn.Parameter]]:
+) -> tuple[RewardModel | PreferenceModel, dict[str, Tensor]]:
     """The judge to train, and which of its weights are, by name."""
     if settings.kind == "bradley-terry":
         judge, inner = (made := RewardModel.from_causal_lm(model, tokenizer)), made.body
@@ -257,7 +257,7 @@ def _judge(
         _put(judge, inner)
     else:
         inner.requires_grad_(True)
-    weights = {name: weight for name, weight in inner.named_parameters() if weight.requires_grad}
+    weights: dict[str, Tensor] = {name: weight for name, weight in inner.named_parameters() if weight.requires_grad}
     return judge, weights | ({"reward head": judge.head.weight} if isinstance(judge, RewardModel) else {})
 
 
@@ -275,7 +275,7 @@ def _put(judge: RewardModel | PreferenceModel, inner: Any) -> None:
 
 def _train(
     judge: RewardModel | PreferenceModel,
-    trained: dict[str, torch.nn.Parameter],
+    trained: dict[str, Tensor],
     pairs: list[dict[str, Any]],
     settings: RewardSettings,
     checkpoints: Checkpoints | None,
