@@ -118,8 +118,6 @@ class Trainer:
         self.last_evaluation: float | None = None
         self._pace = Pace()
 
-    # -- setting up ------------------------------------------------------------------------------------------------
-
     def _preprocessor(self) -> Preprocessor:
         if self.initial is not None:
             return self.initial.preprocessor
@@ -191,8 +189,6 @@ class Trainer:
                 self.collector = FunctionalCollector(parts.functional, settings.worlds, key)
             elif parts.make_worlds is not None:
                 self.collector = HostCollector(parts.make_worlds(settings.worlds, self.seed))
-
-    # -- going through the plan ------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Go through what is left of the plan.
@@ -310,8 +306,7 @@ class Trainer:
             if isinstance(self.method, PPO):
                 metrics |= self._on_policy(first)
                 continue
-            # Learning begins once a batch's worth of transitions has been collected.
-            wait = max(0, self.method.batch_size - self.environment_steps)
+            wait = max(0, self.method.batch_size - self.environment_steps)  # a batch's worth has to be there
             learning = phase.kind == "online" and wait == 0
             left = end - self.done if learning or phase.kind == "warmup" else min(end - self.done, wait)
             situation = self._situation()
@@ -378,8 +373,6 @@ class Trainer:
             "reward scaling, or layer normalisation in the critics"
         )
 
-    # -- evaluating ------------------------------------------------------------------------------------------------
-
     def evaluate(self, episodes: int) -> Evaluation | None:
         """Greedy episodes in worlds of their own; None without a world."""
         parts = self.parts
@@ -405,8 +398,6 @@ class Trainer:
         self.last_evaluation = metrics["evaluation/return"]
         self.recorder.log(self.updates, self.environment_steps, self.phase.kind, metrics)
 
-    # -- saving and restoring --------------------------------------------------------------------------------------
-
     def save(self) -> None:
         """Write a checkpoint of everything that training depends on."""
         rows = self.recorder.metrics.flush()
@@ -429,11 +420,7 @@ class Trainer:
             save_arrays(folder / "worlds.safetensors", self.collector.save_state())
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Continue from a checkpoint.
-
-        Raises:
-            CheckpointError: its files do not fit this run.
-        """
+        """Continue from a checkpoint; a ``CheckpointError`` says that its files do not fit this run."""
         facts, folder = checkpoint.metadata, checkpoint.folder
         self.phase_index, self.done = facts["phase"], facts["done"]
         self.updates, self.environment_steps = facts["updates"], facts["environment_steps"]
