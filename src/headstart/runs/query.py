@@ -154,8 +154,9 @@ def _named(record: pl.Series, pattern: str) -> set[str]:
 def _field(text: str | None, name: str) -> Any:
     """The value of one field of a record, without reading the others."""
     mark = f"{json.dumps(name)}: "
-    start = -1 if text is None else text.find(mark)
-    return None if start < 0 else _DECODER.raw_decode(text, start + len(mark))[0]
+    if text is None or (start := text.find(mark)) < 0:
+        return None
+    return _DECODER.raw_decode(text, start + len(mark))[0]
 
 
 def _plain(value: Any) -> Any:
