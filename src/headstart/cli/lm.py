@@ -31,6 +31,7 @@ COMMANDS = {
     "sample": ("lm_sample", "draw completions of prompts, with ids and log-probabilities"),
     "chat": ("lm_sample", "talk to a model in the terminal"),
     "judge": ("lm_judge", "score completions"),
+    "export": ("lm_export", "write the model of a run's best or latest checkpoint"),
     "rows": ("lm_rows", "make pairs, or rows to imitate, of several completions of each prompt"),
     "diagnose": ("lm_diagnose", "where good completions lie under a model, and what to try therefore"),
     "compare": ("lm_judge", "win rate of one file of completions over another, with its interval"),
@@ -47,7 +48,7 @@ class Options:
     model: str
     """Folder, .gguf file, packaged name (gemma-3-270m) or hub name of a causal language model or an adapter on one."""
     data: str | None = None
-    """Rows to learn from, of the kind the method takes."""
+    """Rows to learn from, of the kind the method takes; with --prompts, besides its own completions."""
     prompts: str | None = None
     """Rows with a prompt, to complete and be judged on."""
     judge: str | None = None
@@ -144,7 +145,7 @@ def _train(name: str, arguments: Sequence[str]) -> int:
         raise UsageError(f"{out} exists; give another --out, or --resume to go on with it")
     made = together.told(lambda: stage.make(given, out)) if stage is not None else None
     if made is not None:
-        data, prompts = str(made), None
+        data, prompts = str(made), None if options.data is None else prompts
     if prompts is not None and together.first and not options.quiet:
         print(_cost(given.plan), file=sys.stderr)
     run = train(

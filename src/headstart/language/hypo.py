@@ -46,6 +46,7 @@ class HyPO(LanguageMethod):
         beta: strength of the tie to the reference in the pairs' loss (theirs 0.05 for summaries).
         kl_coef: weight of the KL (theirs 1e-4 for summaries).
         generations: completions of each prompt, whose mean log-ratio without a completion itself is its baseline.
+        online_every: steps from one drawing to the next; between them the loss is that of the pairs alone.
         loss_type: the pairs' loss: ``sigmoid`` (DPO), ``ipo`` (target 1/(2·beta)) or ``hinge``.
     """
 
@@ -55,10 +56,11 @@ class HyPO(LanguageMethod):
     beta: float = 0.05
     kl_coef: float = 1e-4
     generations: int = 2
+    online_every: int = 1
     loss_type: Literal["sigmoid", "ipo", "hinge"] = "sigmoid"
 
     def __post_init__(self) -> None:
-        require_positive(self, "beta", "generations")
+        require_positive(self, "beta", "generations", "online_every")
         if self.kl_coef < 0:
             raise UsageError(f"kl_coef is {self.kl_coef}; below 0 the policy would be driven from the reference")
         if self.loss_type not in ("sigmoid", "ipo", "hinge"):

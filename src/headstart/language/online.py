@@ -51,6 +51,8 @@ class Collected:
         plan: what to sample and to make of it.
         seed: of prompts and samples.
         sampler: draws completions; transformers' engine on the model being trained by default.
+        recorded: rows of the method's kind that are learned from besides: with the first iteration's own, and so with
+            all of them, or with each iteration's if that learns from its own alone.
     """
 
     def __init__(
@@ -60,12 +62,16 @@ class Collected:
         plan: Online,
         seed: int,
         sampler: Sampler | None = None,
+        recorded: Sequence[Mapping[str, Any]] = (),
     ):
+        if recorded and plan.pairing == "each":
+            raise UsageError("recorded rows have no log-probabilities of who drew them, which pairing each needs")
         if plan.pairing == "knockout" and not isinstance(judge, PairJudge):
             raise UsageError("pairing knockout needs a judge that compares two completions (a pairwise judge)")
         if plan.pairing != "knockout" and isinstance(judge, PairJudge) and not isinstance(judge, Judge):
             raise UsageError(f"a judge that only compares completions needs pairing knockout; given {plan.pairing}")
         self.prompts, self.judge, self.plan, self.seed, self.sampler = list(prompts), judge, plan, seed, sampler
+        self.recorded = list(recorded)
         self.iterations, self.steps, self.history = plan.iterations, plan.steps_per_iteration, plan.history
 
     def rows(self, iteration: int, learner: Learner, folder: Path) -> list[EncodedRow]:
@@ -84,7 +90,10 @@ class Collected:
                 f" {learner.method.name} (pairing {self.plan.pairing}): completions or rewards are all equal;"
                 " sample more of them, or at a higher temperature"
             )
-        rows = encode_rows([self._told(row) for row in made], learner.method, learner.encoder)
+        told = [self._told(row) for row in made]
+        if iteration == 0 or self.history == "current":
+            told += self.recorded
+        rows = encode_rows(told, learner.method, learner.encoder)
         return anchored(learner, rows)
 
     def own(self, rows: Sequence[EncodedRow], learner: Learner, step: int) -> list[EncodedRow]:
@@ -156,6 +165,8 @@ class Collected:
                 "forced": [sample.forced for _, sample in held],
                 "log_probabilities": [sample.model_log_probabilities for _, sample in held],
             }
+        if isinstance(self.judge, SelfJudge) and iteration:
+            _rescore(groups, ids, learner)
         return groups
 
     def _prefixes(self, prompts: Sequence[Mapping[str, Any]], learner: Learner, seed: int) -> list[list[int]]:
@@ -175,8 +186,8 @@ class Collected:
         judge = self.judge
         if isinstance(judge, SelfJudge):
             for group in groups:
-                sums = [sum(values) for values in group["log_probabilities"]]
-                lengths = [len(values) for values in group["log_probabilities"]]
+                own = group.pop("own", group["log_probabilities"])
+                sums, lengths = [sum(values) for values in own], [len(values) for values in own]
                 rewards = [total / length for total, length in zip(sums, lengths)] if judge.mean else sums
                 # A completion without its end has too much likelihood.
                 group["rewards"] = rewards
@@ -288,6 +299,18 @@ _SAMPLED = {
     "left_out",
 }
 _PER_COMPLETION = ("completions", "completion_ids", "truncated", "sources", "forced", "log_probabilities", "rewards")
+
+
+def _rescore(groups: Sequence[dict[str, Any]], prompts: Sequence[Sequence[int]], learner: Learner) -> None:
+    """Add what the model that began says of the completions, token by token; by now the policy is another."""
+    rows = [
+        EncodedRow({"completion": Encoded(list(prompt), ids, cut)})
+        for prompt, group in zip(prompts, groups, strict=True)
+        for ids, cut in zip(group["completion_ids"], group["truncated"], strict=True)
+    ]
+    scored = iter(learner.referred(rows))
+    for group in groups:
+        group["own"] = [list(next(scored).reference["completion"]) for _ in group["completion_ids"]]
 
 
 def _plain(dataset: Dataset) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,18 @@ class Recorded:
     def own(self, rows: Sequence[EncodedRow], learner: Learner, step: int) -> list[EncodedRow]:
         """HyPO's completions, drawn from the policy as it is at temperature 1; nothing for other methods."""
         method = learner.method
-        if not isinstance(method, HyPO) or not self._draws(learner):
+        if not isinstance(method, HyPO) or not self._draws(learner) or step % method.online_every:
             return []
         prompts = [next(iter(row.sides.values())).prompt for row in rows]
         seed = int(np.random.SeedSequence((self.seed, 11, step)).generate_state(1, np.uint32)[0])
         groups = learner.draw(prompts, method.generations, Sampling(max_tokens=self.max_tokens), seed)
+        cut = [sample.truncated for samples in groups for sample in samples]
+        if sum(cut) > 0.1 * len(cut):
+            warnings.warn(
+                f"over a tenth of HyPO's completions are cut at {self.max_tokens} tokens: the KL is of their beginnings"
+                " alone; allow them more tokens",
+                stacklevel=2,
+            )
         fresh = [
             EncodedRow({"online": Encoded(prompt, sample.ids, sample.truncated)})
             for prompt, samples in zip(prompts, groups, strict=True)

@@ -80,7 +80,8 @@ def arguments(config: dict[str, Any], path: Path) -> dict[str, Any]:
         UsageError: it learned from something in the memory of a program.
     """
     held_out, plan, rows = config["held_out"], config["plan"], config["data"]["name"]
-    if IN_MEMORY in (rows, held_out) or not config["model"]["loadable"] or config["judge_in_memory"]:
+    recorded = config.get("recorded")
+    if IN_MEMORY in (rows, held_out, recorded) or not config["model"]["loadable"] or config["judge_in_memory"]:
         raise UsageError(
             f"{path} learned from something in the memory of a program, which its record can only name; call train(…)"
             " there again"
@@ -96,7 +97,7 @@ def arguments(config: dict[str, Any], path: Path) -> dict[str, Any]:
     if plan is None:
         return given | {"data": rows}
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plan.items()}
-    return given | {"prompts": rows, "plan": Online(**values)}
+    return given | {"prompts": rows, "data": recorded, "plan": Online(**values)}
 
 
 def _other_rows(recorded: Path, found: Path) -> int | None:

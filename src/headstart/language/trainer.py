@@ -16,6 +16,7 @@ from headstart.core.files import write_atomically
 from headstart.language.encoded_rows import EncodedRow
 from headstart.language.learner import Learner
 from headstart.language.row_files import read_rows, write_rows
+from headstart.language.schedules import Scheduled
 from headstart.runs.checkpoints import Checkpoints
 from headstart.runs.folder import Recorder
 
@@ -65,6 +66,7 @@ class Trainer:
         self.folder, self.evaluate, self.watch = folder, evaluate, watch
         self.together = learner.processes
         self.iteration, self.done = 0, 0
+        self.method = learner.method
 
     @property
     def total_steps(self) -> int:
@@ -79,8 +81,7 @@ class Trainer:
         while self.iteration < self.source.iterations:
             self._learn(self._rows())
             self.iteration, self.done = self.iteration + 1, 0
-            self._evaluate()
-            self._save()
+            self._save(self._evaluate().get("reward"))
 
     def _rows(self) -> list[EncodedRow]:
         found = []
@@ -96,6 +97,8 @@ class Trainer:
 
     def _learn(self, rows: list[EncodedRow]) -> None:
         settings, saved = self.learner.training, time.monotonic()
+        if isinstance(self.method, Scheduled):
+            self.learner.method = self.method.at(self.iteration)
         order = BatchOrder(rows, settings.batch_size, (self.seed, self.iteration))
         while self.done < self.source.steps:
             batch = order.batch(self.done)
@@ -110,11 +113,13 @@ class Trainer:
                 saved = time.monotonic()
             self.watch(self.learner.steps)
 
-    def _evaluate(self) -> None:
-        if self.evaluate is not None:
-            numbers = {f"evaluation/{name}": value for name, value in self.evaluate(self.learner).items()}
-            self._log("evaluation", numbers)
-            self._show(getattr(self.evaluate, "samples", []))
+    def _evaluate(self) -> dict[str, float]:
+        if self.evaluate is None:
+            return {}
+        numbers = self.evaluate(self.learner)
+        self._log("evaluation", {f"evaluation/{name}": value for name, value in numbers.items()})
+        self._show(getattr(self.evaluate, "samples", []))
+        return numbers
 
     def _log(self, phase: str, metrics: dict[str, float]) -> None:
         if self.recorder is not None:
@@ -125,7 +130,7 @@ class Trainer:
             lines = "".join(json.dumps(sample) + "\n" for sample in samples)
             write_atomically(self.folder / "samples" / f"step-{self.learner.steps:08d}.jsonl", lines.encode())
 
-    def _save(self) -> None:
+    def _save(self, score: float | None = None) -> None:
         if self.recorder is not None:
             facts = {
                 "iteration": self.iteration,
@@ -133,7 +138,7 @@ class Trainer:
                 "metric_rows": self.recorder.metrics.flush(),
                 "wing": "language",
             }
-            self.recorder.checkpoints.save(self.learner.steps, self.learner.save, facts)
+            self.recorder.checkpoints.save(self.learner.steps, self.learner.save, facts, score)
         else:
             self.learner.save(None)
         self.together.told(bool)  # the others wait

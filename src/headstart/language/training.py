@@ -86,7 +86,8 @@ def train(
 ) -> LanguageRun:
     """Post-train a causal language model; in several processes, if so many were launched.
 
-    Give ``data`` to learn from recorded rows, or ``prompts`` and a ``judge`` to learn from the model's own completions.
+    Give ``data`` to learn from recorded rows, ``prompts`` and a ``judge`` to learn from the model's own completions, or
+    all of them to learn from both.
 
     Args:
         method: a method, or its name (`headstart lm` lists them).
@@ -104,7 +105,7 @@ def train(
         show_progress: show a progress bar.
 
     Raises:
-        UsageError: neither or both of data and prompts, an unknown name, or settings that cannot work.
+        UsageError: neither data nor prompts, an unknown name, or settings that cannot work.
         DataError: rows that are not of the method's kind; the first bad one is named.
     """
     together = processes()
@@ -133,9 +134,10 @@ def train(
             "loadable": loadable,
         },
         "data": {
-            "name": _name(data if data is not None else prompts),
-            "rows": len(rows if rows is not None else asked or ()),
+            "name": _name(data if prompts is None else prompts),
+            "rows": len(rows or () if asked is None else asked),
         },
+        "recorded": None if prompts is None else _name(data),
         "held_out": _name(held_out),
         "judge": judge_name,
         "judge_in_memory": judge is not None and not isinstance(judge, str),
@@ -148,12 +150,12 @@ def train(
         trained = copy.deepcopy(model)
         torch.manual_seed(seed)
         source: Recorded | Collected
-        if rows is not None:
+        if asked is None:
+            assert rows is not None
             source = Recorded(rows, training.total_steps(len(rows)), seed, plan.max_tokens, held is not None)
         else:
-            assert asked is not None
             assert judged_by is not None
-            source = Collected(asked, judged_by, plan, seed)
+            source = Collected(asked, judged_by, plan, seed, recorded=rows or ())
         learner = Learner(trained, tokenizer, method, training, source.iterations * source.steps, _compares(source))
         evaluation = (
             None
@@ -176,12 +178,13 @@ def resume(folder: Path | str, show_progress: bool = True) -> LanguageRun:
     config = RunFolder.open(folder).config
     fields = {name: value for name, value in config["method"].items() if name != "name"}
     given = {"model": config["model"]["name"], "rows": config["data"]["name"], "judge": config["judge"]}
-    held_out, plan = config["held_out"], config["plan"]
-    if IN_MEMORY in (given["rows"], held_out) or not config["model"]["loadable"] or config["judge_in_memory"]:
+    held_out, plan, recorded = config["held_out"], config["plan"], config.get("recorded")
+    if IN_MEMORY in (given["rows"], held_out, recorded) or not config["model"]["loadable"] or config["judge_in_memory"]:
         raise UsageError(
             f"{folder} learned from something in the memory of a program; call train(…, folder=…, resume=True) there"
         )
-    source = {"data": given["rows"]} if plan is None else {"prompts": given["rows"], "judge": given["judge"]}
+    own = {"prompts": given["rows"], "judge": given["judge"], "data": recorded}
+    source = {"data": given["rows"]} if plan is None else own
     return train(
         make_method(config["method"]["name"], **fields),
         given["model"],
@@ -233,11 +236,13 @@ def _compares(source: Recorded | Collected) -> bool:
     """Whether a reference is needed whatever the method."""
     if isinstance(source, Recorded):
         return False
-    return source.plan.comparator == "reference" or source.plan.calibrate or source.plan.reward_kl > 0
+    plan = source.plan
+    judges_itself = isinstance(source.judge, SelfJudge) and plan.iterations > 1
+    return plan.comparator == "reference" or plan.calibrate or plan.reward_kl > 0 or judges_itself
 
 
 def _check_inputs(data: Any, prompts: Any, judge: Any) -> None:
-    if (data is None) == (prompts is None):
+    if data is None and prompts is None:
         raise UsageError("give either data (recorded rows) or prompts with a judge (own completions)")
     if prompts is not None and judge is None:
         raise UsageError("prompts alone teach nothing: give a judge of the completions, such as exact:answer")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from jaxtyping import Float
@@ -24,6 +24,7 @@ class VPO(LanguageMethod):
     Attributes:
         mode: ``online`` or ``offline``; without default, as the wrong sign does harm.
         alpha: weight of the value term.
+        alpha_schedule: ``constant``, or ``sqrt``: alpha over the root of the iteration's number, from 1.
         beta: strength of the tie to the reference.
         calibration: the side that holds the calibration completions: ``chosen``, ``rejected``, or ``calibration``,
             scored for the same prompts (online: drawn from the reference).
@@ -36,6 +37,7 @@ class VPO(LanguageMethod):
 
     mode: Literal["online", "offline"]
     alpha: float = 0.01
+    alpha_schedule: Literal["constant", "sqrt"] = "constant"
     beta: float = 0.1
     calibration: Literal["chosen", "rejected", "calibration"] = "chosen"
     normalization: Literal["mean", "sum"] = "mean"
@@ -47,10 +49,16 @@ class VPO(LanguageMethod):
             raise UsageError(f"mode is {self.mode!r}; expected 'online' (optimism) or 'offline' (pessimism)")
         if self.alpha < 0:
             raise UsageError(f"alpha is {self.alpha}; it must not be negative: mode gives the sign")
+        if self.alpha_schedule not in ("constant", "sqrt"):
+            raise UsageError(f"alpha_schedule {self.alpha_schedule!r} is not known; expected 'constant' or 'sqrt'")
         if self.normalization not in ("mean", "sum"):
             raise UsageError(f"normalization {self.normalization!r} is not known; expected 'mean' or 'sum'")
         if self.normalization == "sum" and not self.pairs:
             raise UsageError("normalization 'sum' needs pairs, the number of pairs in the data")
+
+    def at(self, iteration: int) -> VPO:
+        """The method of an iteration."""
+        return replace(self, alpha=self.alpha / (iteration + 1) ** 0.5) if self.alpha_schedule == "sqrt" else self
 
     @property
     def coefficient(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch.nn.functional import logsigmoid
@@ -24,6 +24,8 @@ class XPO(LanguageMethod):
     Attributes:
         beta: strength of the tie to the fixed reference.
         alpha: weight of the bonus; theory lets it fall with the square root of the number of rounds.
+        alphas: weights of the iterations in turn, the last one held; ``alpha`` in all of them if there are none (theirs
+            1e-5, 5e-6, 0).
         loss_type: ``sigmoid`` (DPO) or ``ipo`` (its target is 1/(2·beta)).
     """
 
@@ -33,14 +35,21 @@ class XPO(LanguageMethod):
 
     beta: float = 0.1
     alpha: float = 1e-5
+    alphas: tuple[float, ...] = ()
     loss_type: Literal["sigmoid", "ipo"] = "sigmoid"
 
     def __post_init__(self) -> None:
         require_positive(self, "beta")
-        if self.alpha < 0:
-            raise UsageError(f"alpha is {self.alpha}; below 0 the policy would imitate the comparator")
+        object.__setattr__(self, "alphas", tuple(self.alphas))
+        least = min(self.alpha, *self.alphas) if self.alphas else self.alpha
+        if least < 0:
+            raise UsageError(f"alpha is {least}; below 0 the policy would imitate the comparator")
         if self.loss_type not in ("sigmoid", "ipo"):
             raise UsageError(f"loss_type {self.loss_type!r} is not known; expected 'sigmoid' or 'ipo'")
+
+    def at(self, iteration: int) -> XPO:
+        """The method of an iteration."""
+        return replace(self, alpha=self.alphas[min(iteration, len(self.alphas) - 1)]) if self.alphas else self
 
     def loss(self, batch: LossBatch) -> Loss:
         """Mean over pairs."""
