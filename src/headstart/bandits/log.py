@@ -40,7 +40,7 @@ class Log:
         cls,
         actions: ArrayLike,
         rewards: ArrayLike,
-        propensities: ArrayLike,
+        propensities: ArrayLike | None = None,
         contexts: ArrayLike | None = None,
         arms: int | None = None,
         reward_low: float = 0.0,
@@ -51,30 +51,39 @@ class Log:
         Args:
             actions: integers from 0.
             rewards: within the declared range.
-            propensities: within (0, 1].
+            propensities: within (0, 1], one a row; or one number for all rows, such as 1 / arms where the logging
+                policy drew evenly.
             contexts: ``[rows, features]`` seen by all arms, or ``[rows, arms, features]``; None without context.
             arms: how many there are; by default one more than the largest action.
             reward_low: least possible reward.
             reward_high: largest possible reward.
 
         Raises:
-            DataError: columns of different lengths, numbers that are not finite, an unknown arm, rewards outside the
-                range, or propensities that are missing, zero or above 1; the first such row is named.
+            DataError: a column is missing or not made of numbers; columns of different lengths, numbers that are not
+                finite, an unknown arm, rewards outside the range, or propensities that are zero or above 1; the first
+                such row is named.
         """
-        chosen, received = np.asarray(actions), np.asarray(rewards, np.float64)
-        probability = np.asarray(propensities, np.float64)
+        if propensities is None:
+            raise DataError(
+                "propensities are missing: the probability with which each logged action was chosen, in (0, 1]. Give "
+                "the column that the logging policy wrote; if it drew evenly, give 1 / arms; if it never drew at "
+                "random, no other policy can be valued on this log"
+            )
+        chosen, received = _column("actions", actions), _column("rewards", rewards)
         rows = len(chosen)
+        probability = _column(
+            "propensities", np.full(rows, propensities) if np.ndim(propensities) == 0 else propensities
+        )
         if not rows:
             raise DataError("the log has no rows")
-        shown = np.zeros((rows, 1, 0)) if contexts is None else np.asarray(contexts, np.float32)
+        shown = np.zeros((rows, 1, 0)) if contexts is None else _numbers("contexts", contexts).astype(np.float32)
         shown = shown[:, None, :] if shown.ndim == 2 else shown
         lengths = {"rewards": len(received), "propensities": len(probability), "contexts": len(shown)}
         wrong = [f"{length} {name}" for name, length in lengths.items() if length != rows]
         if wrong:
             raise DataError(f"{rows} actions, but {', '.join(wrong)}; each row needs one of each")
-        whole = np.asarray(chosen, np.float64)
-        _refuse(~np.isfinite(whole) | (whole != np.round(whole)), "action", chosen, "a whole number from 0")
-        chosen = whole.astype(np.int64)
+        _refuse(~np.isfinite(chosen) | (chosen != np.round(chosen)), "action", chosen, "a whole number from 0")
+        chosen = chosen.astype(np.int64)
         arms = int(chosen.max()) + 1 if arms is None else arms
         _refuse((chosen < 0) | (chosen >= arms), "action", chosen, f"one of {arms} arms, numbered from 0")
         inside = (received >= reward_low) & (received <= reward_high) & np.isfinite(received)
@@ -107,6 +116,22 @@ class Log:
     def seen(self) -> Float[np.ndarray, "rows features"]:
         """Features of the arm that was chosen in each row."""
         return self.contexts[np.arange(len(self)), self.actions if self.contexts.shape[1] > 1 else 0]
+
+
+def _column(name: str, values: ArrayLike | None) -> Float[np.ndarray, " rows"]:
+    column = _numbers(name, values)
+    if column.ndim != 1:
+        raise DataError(f"{name} have the shape {list(column.shape)}; expected one number a row")
+    return column
+
+
+def _numbers(name: str, values: ArrayLike | None) -> np.ndarray:
+    if values is None:
+        raise DataError(f"{name} are missing; every row needs one")
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} are not numbers: {error}; encode them as numbers first") from error
 
 
 def _refuse(wrong: ArrayLike, name: str, values: Any, expected: str) -> None:

@@ -5,7 +5,6 @@ import pytest
 
 from headstart.bandits.bandit import BanditSpec
 from headstart.bandits.exponential_weights import EXP4
-from headstart.bandits.feedback import logged_feedback
 from headstart.bandits.lin_thompson import LinThompson
 from headstart.bandits.lin_ucb import LinUCB
 from headstart.bandits.live import Agent
@@ -19,7 +18,7 @@ LOG = Log.of(ACTIONS, REWARDS, [0.5, 0.5, 0.5], [[0.1], [0.2], [0.3]])
 
 
 def test_one_propensity_serves_all_rows():
-    log = logged_feedback(ACTIONS, REWARDS, 0.5, [[0.1], [0.2], [0.3]])
+    log = Log.of(ACTIONS, REWARDS, 0.5, [[0.1], [0.2], [0.3]])
     np.testing.assert_array_equal(log.propensities, LOG.propensities)
     np.testing.assert_array_equal(log.contexts, LOG.contexts)
 
@@ -42,7 +41,7 @@ def test_one_propensity_serves_all_rows():
 )
 def test_columns_that_cannot_be_are_refused(columns, words):
     with pytest.raises(DataError, match=words):
-        logged_feedback(**({"actions": ACTIONS, "rewards": REWARDS} | columns))
+        Log.of(**({"actions": ACTIONS, "rewards": REWARDS} | columns))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +88,7 @@ def test_contexts_that_are_not_finite_are_located():
 
 
 def test_long_features_are_warned_of_by_the_bound_that_breaks(recwarn):
-    long = logged_feedback(ACTIONS, REWARDS, 0.5, [[3.0], [1.0], [1.0]])
+    long = Log.of(ACTIONS, REWARDS, 0.5, [[3.0], [1.0], [1.0]])
     with pytest.warns(UserWarning, match="norm 3, above 1: the radius of the confidence ellipsoid"):
         replay(LinUCB(), long)
     with pytest.warns(UserWarning, match="norm 5, above 1: the regret bound .*Agrawal and Goyal"):
