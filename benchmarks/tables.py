@@ -54,7 +54,19 @@ for both sides, no gradient checkpointing; tokens are those of prompts and compl
 headstart's `Learner` scores the reference before, all rows in one go, as TRL does with `precompute_ref_log_probs`; its
 default scores it within each step. Tiny model: a Llama of 2 layers, width 64 and 512 words, 32 pairs with prompts of 8
 to 24 tokens and answers of 4 to 24. 0.3B shape: Gemma-3-270M's, 262 144 words, 2 pairs with prompts of 48 to 96 tokens
-and answers of 24 to 64.""",
+and answers of 24 to 64. The online loop draws, judges and learns by REINFORCE leave-one-out with a penalty on the KL to
+the reference, from start to end of a step, TRL's by `RLOOTrainer.train`; neither saves weights. Tiny: 8 prompts of 16
+tokens, 8 completions of 32 each; 0.3B: one prompt of 32, 4 completions of 16. Packing: SFT on rows of log-normal
+lengths, 257 tokens at most, headstart's three ways of laying them out; "18 million weights" is a Llama of 6 layers and
+8192 words.""",
+    "language_sampling": """Completions at temperature 1, headstart's sampler, whose log-probabilities are included,
+beside transformers' `generate` without them, at the same number of rows; tokens are those drawn. Both in one process,
+in turn. The ratio is headstart's to the other's.""",
+    "run_index": """Records of realistic size that a script makes, three seeds of fifty evaluations each. Every question
+is a command in a process of its own, from its start to its end. The plot holds learning curves, aggregates, profiles
+and probabilities of improvement of five methods in four worlds, as figures, tables and an interactive page.""",
+    "tuning_speed": """A random search of SAC on the pendulum, the same four trials of two seeds each by one worker
+and by two; processes and compilation included.""",
 }
 
 
@@ -125,6 +137,9 @@ def page() -> str:
         "finite_speed": "Finite worlds",
         "logging_cost": "Logging",
         "language_training": "Language training",
+        "language_sampling": "Language sampling",
+        "run_index": "Recorded runs",
+        "tuning_speed": "Tuning",
     }
     lines = [INTRODUCTION, *(line for name, title in titles.items() for line in section(name, title))]
     return "\n".join(lines).rstrip() + "\n"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measure import RESULTS
+from benchmarks.measure import record
 from headstart.control.sac import SAC
 from headstart.control.trainer import Settings
 from headstart.tune.tuning import Execution, tune
@@ -50,10 +49,10 @@ def main() -> None:
         for workers in (1, 2) if repetition % 2 == 0 else (2, 1):
             seconds[workers].append(round(search(workers, given.steps, given.trials), 2))
             print(f"{workers} workers: {seconds[workers][-1]} s", flush=True)
-    ratio = statistics.median(seconds[1]) / statistics.median(seconds[2])
-    print(f"two workers are {ratio:.2f} times as fast as one")
-    facts = {"cores": os.cpu_count(), "load_average": loads, "ratio": round(ratio, 3), "seconds": seconds}
-    (RESULTS / "tuning_speed.json").write_text(json.dumps(facts | vars(given), indent=2) + "\n")
+    ratios = [one / two for one, two in zip(seconds[1], seconds[2], strict=True)]
+    print(f"two workers are {statistics.median(ratios):.2f} times as fast as one")
+    measures = {f"{workers} worker{'s' * (workers > 1)}, seconds": values for workers, values in seconds.items()}
+    record("tuning_speed", {"measures": measures | {"one over two": ratios, "load average": loads}})
 
 
 if __name__ == "__main__":
