@@ -39,13 +39,6 @@ class Timing:
         return {}
 
 
-class WithoutCheckpoints(Trainer):
-    """Saves no weights, as the other side saves none."""
-
-    def _save(self) -> None:
-        pass
-
-
 plan = Online(
     iterations=task["steps"],
     prompts_per_iteration=task["prompts"],
@@ -65,7 +58,7 @@ with tempfile.TemporaryDirectory() as folder:
     place = SeedFolder(Path(folder), 0)
     with place.record() as recorder:
         source = Collected(questions(task), Variety(), plan, 0)
-        WithoutCheckpoints(learner, source, 0, recorder, Path(folder), timing).run()
+        Trainer(learner, source, 0, recorder, Path(folder), timing).run()
 write_report(
     timing.stopwatch.report(task["warmup"] * tokens_of_step(task)),
     **{name: version(name) for name in ("headstart", "torch", "transformers")},

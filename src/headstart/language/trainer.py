@@ -66,7 +66,7 @@ class Trainer:
         self.folder, self.evaluate, self.watch = folder, evaluate, watch
         self.together = learner.processes
         self.iteration, self.done = 0, 0
-        self.method = learner.method
+        self.method, self._saved = learner.method, time.monotonic()
 
     @property
     def total_steps(self) -> int:
@@ -81,7 +81,9 @@ class Trainer:
         while self.iteration < self.source.iterations:
             self._learn(self._rows())
             self.iteration, self.done = self.iteration + 1, 0
-            self._save(self._evaluate().get("reward"))
+            score = self._evaluate().get("reward")
+            if self.iteration == self.source.iterations or self.together.told(partial(self._worth_saving, score)):
+                self._save(score)
 
     def _rows(self) -> list[EncodedRow]:
         found = []
@@ -96,9 +98,9 @@ class Trainer:
         return found
 
     def _learn(self, rows: list[EncodedRow]) -> None:
-        settings, saved = self.learner.training, time.monotonic()
         if isinstance(self.method, Scheduled):
             self.learner.method = self.method.at(self.iteration)
+        settings = self.learner.training
         order = BatchOrder(rows, settings.batch_size, (self.seed, self.iteration))
         while self.done < self.source.steps:
             batch = order.batch(self.done)
@@ -107,10 +109,8 @@ class Trainer:
             ended = self.done == self.source.steps
             if ended or self.learner.steps % settings.log_every == 0:
                 self._log(f"iteration-{self.iteration}", metrics)
-            due = partial(_over, saved, 60.0 * settings.checkpoint_minutes)
-            if not ended and self.together.told(due):
+            if not ended and self.together.told(self._worth_saving):
                 self._save()
-                saved = time.monotonic()
             self.watch(self.learner.steps)
 
     def _evaluate(self) -> dict[str, float]:
@@ -130,6 +130,15 @@ class Trainer:
             lines = "".join(json.dumps(sample) + "\n" for sample in samples)
             write_atomically(self.folder / "samples" / f"step-{self.learner.steps:08d}.jsonl", lines.encode())
 
+    def _worth_saving(self, score: float | None = None) -> bool:
+        """Whether enough time has passed, or no checkpoint scores as much; models are large and rounds short."""
+        if time.monotonic() - self._saved >= 60.0 * self.learner.training.checkpoint_minutes:
+            return True
+        if score is None or self.recorder is None:
+            return False
+        best = self.recorder.checkpoints.best()
+        return best is None or best.score is None or score > best.score
+
     def _save(self, score: float | None = None) -> None:
         if self.recorder is not None:
             facts = {
@@ -142,6 +151,7 @@ class Trainer:
         else:
             self.learner.save(None)
         self.together.told(bool)  # the others wait
+        self._saved = time.monotonic()
 
     def _load(self) -> None:
         checkpoint = self.together.told(Checkpoints(self.folder / "checkpoints").latest)
@@ -150,10 +160,6 @@ class Trainer:
         if checkpoint is not None:
             self.learner.load(checkpoint.folder)
             self.iteration, self.done = checkpoint.metadata["iteration"], checkpoint.metadata["done"]
-
-
-def _over(start: float, seconds: float) -> bool:
-    return time.monotonic() - start >= seconds
 
 
 class BatchOrder:
