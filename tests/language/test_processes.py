@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import safetensors.torch
 import torch
 
@@ -56,7 +57,16 @@ def together(tmp_path: Path, given: list[Any], divided: bool) -> subprocess.Pope
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    return subprocess.Popen([*launcher, str(program), json.dumps(given)], env=environment, start_new_session=True)
+    return subprocess.Popen([*launcher, str(program), json.dumps(given)], env=environment)
+
+
+def kill_all(launcher: subprocess.Popen[bytes]) -> None:
+    """Kill the launcher and its workers, which are in sessions of their own, and wait until they are gone."""
+    workers = psutil.Process(launcher.pid).children(recursive=True)
+    for process in (*workers, launcher):
+        process.send_signal(signal.SIGKILL)
+    assert launcher.wait() == -signal.SIGKILL
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
 
 
 def same_run(one: Path, other: Path) -> None:
@@ -83,8 +93,7 @@ def test_two_processes_train_what_one_does_also_after_a_kill(key_words, prompts,
     checkpoints = tmp_path / "divided/offline/seed-0/checkpoints"
     while killed.poll() is None and not list(checkpoints.glob("0*")):
         time.sleep(0.005)
-    os.killpg(killed.pid, signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL
+    kill_all(killed)
     assert not (tmp_path / "divided/offline/seed-0/model").exists()
     assert together(tmp_path, given, divided=True).wait() == 0
     for several in ("whole", "divided"):
