@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -53,10 +55,12 @@ class Comparison:
     @cached_property
     def bands(self) -> dict[tuple[str, str], Interval]:
         """For each arm and world the interquartile mean over seeds along the curve, with its 95 % bootstrap band."""
-        return {
-            key: stratified_bootstrap(values[:, None], _interquartile_mean, n=_resamples(values, 500))
-            for key, values in self.curves.items()
-        }
+
+        def band(values: np.ndarray) -> Interval:
+            return stratified_bootstrap(values[:, None], _interquartile_mean, n=_resamples(values, 500))
+
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy's loops do without the interpreter
+            return dict(zip(self.curves, threads.map(band, self.curves.values()), strict=True))
 
     @cached_property
     def aggregates(self) -> dict[str, dict[str, Interval]]:

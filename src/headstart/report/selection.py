@@ -135,20 +135,24 @@ def select(folders: Sequence[Path | str], filters: Filters, worlds: Sequence[str
         chosen.append((label, named.filter(pl.col("world").is_in(list(worlds))) if worlds else named, seeds))
     usable = pl.concat([runs for _, runs, _ in chosen]).filter(~pl.col("state").is_in(UNFIT)).unique("path")
     axis: Any = header["xaxis"]
-    logged = histories(usable, header["metric"], axis).unique(["path", "seed", "x"], keep="last", maintain_order=True)
-    return [_arm(label, runs, seeds, logged, header["metric"]) for label, runs, seeds in chosen]
+    numbers = usable.select("path").sort("path").with_row_index("run")  # sorted and joined sooner than paths
+    logged = histories(usable, header["metric"], axis).join(numbers, on="path", maintain_order="left").drop("path")
+    logged = logged.unique(["run", "seed", "x"], keep="last", maintain_order=True)
+    numbered = [(label, runs.join(numbers, on="path", how="left"), seeds) for label, runs, seeds in chosen]
+    return [_arm(label, runs, seeds, logged, header["metric"]) for label, runs, seeds in numbered]
 
 
 def _arm(label: str, runs: pl.DataFrame, seeds: tuple[int, ...], logged: pl.DataFrame, metric: str) -> Arm:
     unfit = runs.filter(pl.col("state").is_in(UNFIT))
     skipped = [f"{path}: {state}" for path, state in unfit.select("path", "state").iter_rows()]
-    rows = logged.join(runs.select("path", "world"), on="path").sort("world", "path", "seed", "x")
+    rows = logged.join(runs.select("run", "world"), on="run").sort("world", "run", "seed", "x")
     rows = rows.filter(pl.col("seed").is_in(list(seeds))) if seeds else rows
-    lacking = sorted(set(runs["path"]) - set(unfit["path"]) - set(rows["path"].unique()))
+    found = set(rows["run"].unique())
+    lacking = sorted(runs.filter(~pl.col("state").is_in(UNFIT) & ~pl.col("run").is_in(found))["path"])
     if not rows.height:
         raise UsageError(f"{label!r}: no run that has ended logged {metric}")
     x, values = rows["x"].to_numpy(), rows["value"].to_numpy()
-    groups = rows.group_by("world", "path", "seed", maintain_order=True).len()
+    groups = rows.group_by("world", "run", "seed", maintain_order=True).len()
     ends = np.cumsum(groups["len"].to_numpy())[:-1]
     curves: dict[str, list[Any]] = {}
     for world, one, other in zip(groups["world"], np.split(x, ends), np.split(values, ends), strict=True):

@@ -16,6 +16,7 @@ from headstart.runs.index import STAMP, keep
 
 XAxis = Literal["environment_steps", "updates", "time"]
 SCHEMA = {"path": pl.String, "seed": pl.Int64, "x": pl.Float64, "value": pl.Float64}
+_KEPT = {"path": pl.String, "seed": pl.Int64, "x": pl.List(pl.Float64), "value": pl.List(pl.Float64), STAMP: pl.String}
 
 
 def histories(runs: pl.DataFrame, metric: str, xaxis: XAxis = "environment_steps") -> pl.DataFrame:
@@ -35,23 +36,24 @@ def histories(runs: pl.DataFrame, metric: str, xaxis: XAxis = "environment_steps
         UsageError: no run has the metric; the nearest names are offered.
         DataError: a file of metrics is damaged.
     """
-    name = hashlib.sha256(f"{Path.cwd()} {metric} {xaxis}".encode()).hexdigest()[:16]
+    name = hashlib.sha256(f"lists {Path.cwd()} {metric} {xaxis}".encode()).hexdigest()[:16]
     file = cache_folder() / "runs" / f"history-{name}.parquet"
     wanted = runs.select("path", STAMP)
     try:
         known = pl.read_parquet(file, memory_map=False)
     except (OSError, pl.exceptions.PolarsError):
-        known = pl.DataFrame(schema=SCHEMA | {STAMP: pl.String})
+        known = pl.DataFrame(schema=_KEPT)
     others = known.join(wanted, on="path", how="anti", maintain_order="left")
     known = known.join(wanted, on=["path", STAMP], how="semi", maintain_order="left")
     lacking = wanted.join(known, on="path", how="anti", maintain_order="left")
     if lacking.height:
-        read = _read(lacking["path"].to_list(), metric, xaxis).join(wanted, on="path", maintain_order="left")
-        known = pl.concat([known, read])
+        read = _read(lacking["path"].to_list(), metric, xaxis)
+        read = read.group_by("path", "seed", maintain_order=True).agg("x", "value")
+        known = pl.concat([known, read.join(wanted, on="path", maintain_order="left")])
         keep(file, pl.concat([others, known]))
     if not known.height and runs.height:
         raise unknown("metric", metric, _names(runs["path"].to_list()))
-    return known.drop(STAMP)
+    return known.drop(STAMP).explode("x", "value")
 
 
 def _read(runs: Sequence[str], metric: str, xaxis: XAxis) -> pl.DataFrame:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from headstart.core.errors import UsageError
@@ -85,9 +86,14 @@ def choose(table: pl.DataFrame, conditions: Sequence[Condition]) -> pl.DataFrame
     """Those rows of a table of runs for which all conditions hold; see ``runs_table``."""
     if not conditions:
         return table
-    values = {condition.key: _values(table, condition.key) for condition in conditions}
-    kept = [_all_hold(conditions, {key: column[row] for key, column in values.items()}) for row in range(table.height)]
-    return table.filter(pl.Series(kept, dtype=pl.Boolean))
+    kept, alternatives = np.ones(table.height, bool), dict[str, np.ndarray]()
+    for condition in conditions:
+        holds = _outcomes(condition, _values(table, condition.key))
+        if condition.operator == "=" and condition.key not in ("tag", "tags"):
+            alternatives[condition.key] = alternatives.get(condition.key, False) | holds
+        else:
+            kept &= holds
+    return table.filter(pl.Series(np.logical_and.reduce([kept, *alternatives.values()])))
 
 
 def with_fields(table: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
@@ -115,15 +121,16 @@ def sql(folders: Iterable[Path | str], query: str) -> pl.DataFrame:
         raise UsageError(f"the query cannot be run: {error}") from error
 
 
-def _all_hold(conditions: Sequence[Condition], values: Mapping[str, Any]) -> bool:
-    alternatives: dict[str, bool] = {}
-    for condition in conditions:
-        holds = condition.holds(values[condition.key])
-        if condition.operator == "=" and condition.key not in ("tag", "tags"):
-            alternatives[condition.key] = alternatives.get(condition.key, False) or holds
-        elif not holds:
-            return False
-    return all(alternatives.values())
+def _outcomes(condition: Condition, values: Iterable[Any]) -> np.ndarray:
+    """Whether a condition holds for each value; of equal values only one is asked."""
+    known: dict[Any, bool] = {}
+    outcomes = []
+    for value in values:
+        key = (type(value), tuple(value) if isinstance(value, list) else value)
+        if key not in known:
+            known[key] = condition.holds(value)
+        outcomes.append(known[key])
+    return np.array(outcomes, bool)
 
 
 def _values(table: pl.DataFrame, key: str) -> list[Any]:
