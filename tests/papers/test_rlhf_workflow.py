@@ -51,8 +51,9 @@ def test_one_round_without_further_sampling_is_plain_dpo_on_its_pairs():
     kept = []
 
     def keep(groups, iteration, made=source._made):
-        kept.extend(made(groups, iteration))
-        return kept
+        rows, left_out = made(groups, iteration)
+        kept.extend(rows)
+        return rows, left_out
 
     source._made = keep
     ours = start.train(DPO(), source, held_out=held_out)
