@@ -1,10 +1,12 @@
 """``headstart train`` and what follows it, as typed by a user."""
 
+import dataclasses
 import json
 
 import pytest
 
 from headstart.cli import COMMANDS, main
+from headstart.control.registry import METHODS
 from headstart.runs.folder import RunFolder
 
 SMALL = ["--hidden", "16", "--batch-size", "16", "--log-every", "50", "--evaluate-every", "100"]
@@ -24,6 +26,27 @@ def run(tmp_path_factory):
 def refusal(capsys, *arguments):
     assert main([str(argument) for argument in arguments]) == 2
     return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", METHODS.names())
+@pytest.mark.parametrize("command", ["train", "tune"])
+def test_every_method_shows_its_fields_as_flags(command, method, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, method, "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    for field in dataclasses.fields(METHODS.get(method)):
+        assert f"--{field.name.replace('_', '-')}" in shown
+
+
+def test_the_method_within_a_method_has_flags_of_its_own(tmp_path):
+    arguments = ["train", "wsrl", "--data", "halfcheetah-first-steps", "--env", "HalfCheetah-v5", "--discount", "0.98"]
+    arguments += ["--offline-steps", "2", "--warmup-steps", "5", "--online-steps", "5", "--critics", "2"]
+    folder = tmp_path / "wsrl"
+    assert main([*arguments, "--pretraining.conservative-weight", "2", "--out", str(folder), *SMALL]) == 0
+    recorded = RunFolder.open(folder).config["method"]
+    assert (recorded["discount"], recorded["pretraining"]["conservative_weight"]) == (0.98, 2.0)
+    assert recorded["pretraining"]["name"] == "cal-ql"
 
 
 def test_flags_reach_the_method_and_the_plan(run):

@@ -74,7 +74,7 @@ def train(arguments: Sequence[str]) -> int:
     fields: list[Any] = [
         ("options", Annotated[Options, flat], dataclasses.field(default_factory=Options)),
         ("settings", Annotated[Settings, flat], dataclasses.field(default_factory=Settings)),
-        ("method", Annotated[kind, flat], dataclasses.field(default_factory=kind)),
+        ("method", Annotated[kind, tyro.conf.arg(name="")], dataclasses.field(default_factory=kind)),
     ]
     parser = dataclasses.make_dataclass("Training", fields)
     parser.__doc__ = kind.__doc__

@@ -100,7 +100,7 @@ def _search(name: str, arguments: Sequence[str]) -> int:
         ("options", Annotated[Options, flat]),
         ("execution", Annotated[Execution, flat], dataclasses.field(default_factory=Execution)),
         ("settings", Annotated[TrainerSettings, flat], dataclasses.field(default_factory=TrainerSettings)),
-        ("method", Annotated[kind, flat], dataclasses.field(default_factory=kind)),
+        ("method", Annotated[kind, tyro.conf.arg(name="")], dataclasses.field(default_factory=kind)),
     ]
     parser = dataclasses.make_dataclass("Tuning", fields)
     parser.__doc__ = kind.__doc__
