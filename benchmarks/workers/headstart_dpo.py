@@ -28,6 +28,7 @@ rows = [
     for row in chain.from_iterable(given)
 ]
 prepared = learner.prepare(rows)
+learner.forget_reference()  # as training on recorded rows does
 stopwatch, done = Stopwatch(1), 0
 for number, batch in enumerate(given):
     learner.step(prepared[number * task["batch"] : (number + 1) * task["batch"]])

@@ -18,6 +18,19 @@ SHAPES = {
 }
 
 
+QUIET = {
+    "learning_rate": 1e-6,
+    "gradient_checkpointing": False,
+    "bf16": False,
+    "use_cpu": True,
+    "logging_strategy": "no",
+    "save_strategy": "no",
+    "report_to": "none",
+    "disable_tqdm": True,
+}
+"""Arguments of TRL's configurations: float32 on the processor, nothing logged or saved."""
+
+
 def language_model(shape: str) -> Any:
     """Random weights: a tiny Llama, or the shape of Gemma-3-270M (its 262 144 words tied, of 268 million weights)."""
     torch.manual_seed(0)

@@ -10,7 +10,7 @@ from itertools import chain
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 from datasets import Dataset
-from language_task import batches, language_model, tokenizer, tokens
+from language_task import QUIET, batches, language_model, tokenizer, tokens
 from task import Stopwatch, read_task, write_report
 from torch.utils.data import SequentialSampler
 from transformers import TrainerCallback
@@ -52,15 +52,8 @@ trainer = InOrder(
         per_device_train_batch_size=task["batch"],
         precompute_ref_log_probs=task["precompute"],
         max_steps=task["steps"],
-        learning_rate=1e-6,
         max_length=None,
-        gradient_checkpointing=False,
-        bf16=False,
-        use_cpu=True,
-        logging_strategy="no",
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
+        **QUIET,
     ),
     callbacks=[timing],
 )

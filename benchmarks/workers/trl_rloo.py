@@ -9,7 +9,7 @@ from importlib.metadata import version
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 from datasets import Dataset
-from language_task import language_model, questions, tokenizer, tokens_of_step, variety
+from language_task import QUIET, language_model, questions, tokenizer, tokens_of_step, variety
 from task import Stopwatch, read_task, write_report
 from transformers import TrainerCallback
 from trl import RLOOConfig, RLOOTrainer
@@ -49,14 +49,7 @@ trainer = RLOOTrainer(
         max_completion_length=task["longest"],
         beta=0.05,
         max_steps=task["steps"],
-        learning_rate=1e-6,
-        gradient_checkpointing=False,
-        bf16=False,
-        use_cpu=True,
-        logging_strategy="no",
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
+        **QUIET,
     ),
     callbacks=[timing],
 )

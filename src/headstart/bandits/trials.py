@@ -8,28 +8,13 @@ runs them.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from headstart.core.errors import UsageError
-
-Numbers = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Trial(ABC):
-    """One learner in one kind of world."""
-
-    @abstractmethod
-    def run(self, seed: int) -> Numbers:
-        """What came of it, with a world and luck of the seed's own.
-
-        Raises:
-            UsageError: an option that cannot be.
-        """
+from headstart.core.trial import Numbers, Trial, at_least
 
 
 @dataclass(frozen=True)
@@ -54,7 +39,7 @@ class LCBTrial(Trial):
         from headstart.bandits import composition
         from headstart.bandits.lcb import LCB, EmpiricalBest, MostPlayed
 
-        _at_least(1, rows=self.rows, contexts=self.contexts, logs=self.logs)
+        at_least(1, rows=self.rows, contexts=self.contexts, logs=self.logs)
         if not (self.concentrability > 1 and 0 < self.gap <= 1):
             raise UsageError(
                 f"concentrability is {self.concentrability} and gap {self.gap}; expected above 1, and within (0, 1]"
@@ -88,7 +73,7 @@ class RecoveringTrial(Trial):
         from headstart.bandits.recovering_ucb import RecoveringUCB, RecoveryBlindUCB
         from headstart.bandits.recovery_curves import dirichlet_curves
 
-        _at_least(1, arms=self.arms, longest=self.longest)
+        at_least(1, arms=self.arms, longest=self.longest)
         curves = dirichlet_curves(self.arms, self.longest, 0.3, np.random.default_rng(seed))
         world = RecoveringBandit(curves, self.capacity)
         plan = PeriodicPlanner(world.capacity, self.rounding).plan(curves)
@@ -117,7 +102,7 @@ class GroupwiseTrial(Trial):
         from headstart.bandits import grouped_data
         from headstart.bandits.groupwise import Groupwise, follow, group_regret
 
-        _at_least(1, rounds=self.rounds)
+        at_least(1, rounds=self.rounds)
         generator = np.random.default_rng(seed)
         if self.stream == "synthetic":
             data = grouped_data.shapes_and_colours(self.rounds, "mean", generator)
@@ -160,7 +145,7 @@ class RelaxationTrial(Trial):
         from headstart.bandits.solver_tuning import replay_costs
         from headstart.bandits.tsallis_inf import TsallisINF
 
-        _at_least(1, systems=self.systems, bins=self.bins)
+        at_least(1, systems=self.systems, bins=self.bins)
         world, grid = ShiftedLaplacians(self.variance), np.linspace(1, 1.95, 20)
         shifts, right = world.draw(self.systems, np.random.default_rng(seed))
         count = len(grid)
@@ -198,8 +183,8 @@ class HeatTrial(Trial):
         from headstart.bandits.solver_tuning import SolverTuner
         from headstart.bandits.tsallis_inf import TsallisINF
 
-        _at_least(1, steps=self.steps)
-        _at_least(2, cells=self.cells)
+        at_least(1, steps=self.steps)
+        at_least(2, cells=self.cells)
         grid, low, high = np.linspace(1, 1.95, 20).tolist(), 0.0, 10.0
         tuners = {
             "Tsallis-INF": SolverTuner(conjugate_gradients, grid, seed=seed),
@@ -239,7 +224,7 @@ class SparseTrial(Trial):
         from headstart.bandits.sparse_net import SparseNetSearch
         from headstart.bandits.sparse_regression import SparseRegressionSearch
 
-        _at_least(2, features=self.features, actions=self.actions)
+        at_least(2, features=self.features, actions=self.actions)
         if not self.epsilon > 0:
             raise UsageError(f"epsilon is {self.epsilon}; expected more than 0")
         generator = np.random.default_rng(seed)
@@ -259,9 +244,3 @@ class SparseTrial(Trial):
             numbers[f"{name}: queries"] = float(result.queries)
             numbers[f"{name}: lost"] = bandit.suboptimality(result.action) / self.epsilon
         return numbers
-
-
-def _at_least(least: int, **counts: int) -> None:
-    for name, count in counts.items():
-        if count < least:
-            raise UsageError(f"{name} is {count}; expected at least {least}")

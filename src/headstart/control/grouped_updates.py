@@ -1,4 +1,4 @@
-"""Offline updates in groups, each with metrics of its own, many groups a call: frequent logging at no call's cost."""
+"""Many offline updates in one program, their metrics averaged in groups: frequent logging at no call's cost."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from headstart.control import programs
 from headstart.control.method import Method, Metrics, State
 from headstart.control.preprocessing import Preprocessor
 from headstart.data.replay import Replay
@@ -19,7 +18,7 @@ MOST = 256
 """Groups in one call, at most."""
 
 
-@partial(jax.jit, static_argnames=("method", "every"), donate_argnames=("state",))
+@partial(jax.jit, static_argnames=("method",), donate_argnames=("state",))
 def learn_in_groups(
     method: Method,
     preprocessor: Preprocessor,
@@ -28,25 +27,39 @@ def learn_in_groups(
     key: PRNGKeyArray,
     step: Array,
     groups: Array,
-    every: int,
-) -> tuple[State, Metrics]:
-    """``groups`` calls of ``learn_offline`` with ``every`` updates each, in one program for any number of groups.
+    every: Array,
+) -> tuple[State, dict[str, Float[Array, " group"]]]:
+    """``groups * every`` updates, those of ``programs.learn_offline``, in one program for any number of either.
+
+    Args:
+        method: whose updates.
+        preprocessor: what its batches go through.
+        state: what it has learned so far.
+        data: what batches are drawn from.
+        key: of the phase.
+        step: number of the first update.
+        groups: at most ``MOST``.
+        every: updates in a group.
 
     Returns:
-        the state, and the metrics of each group [MOST]; those beyond ``groups`` are zero.
+        the state, and the means of the metrics over each group [MOST]; those beyond ``groups`` are zero.
     """
 
-    def learn(group: Array, state: State) -> tuple[State, Metrics]:
-        return programs.learn_offline(method, preprocessor, state, data, key, step + group * every, every)
+    def learn(step: Array, state: State) -> tuple[State, Metrics]:
+        sample_key, update_key = jax.random.split(jax.random.fold_in(key, step))
+        batch = preprocessor.batch(data.sample(sample_key, method.batch_size))
+        return method.update(state, batch, update_key)
 
-    def body(group: Array, carry: Any) -> Any:
-        state, kept = carry
-        state, metrics = learn(group, state)
-        return state, jax.tree.map(lambda column, value: column.at[group].set(value), kept, metrics)
+    def body(index: Array, carry: Any) -> Any:
+        state, sums = carry
+        state, metrics = learn(step + index, state)
+        row = jnp.stack([jnp.mean(metrics[name]) for name in names])
+        return state, sums.at[index // every].add(row)
 
-    shapes = jax.eval_shape(learn, step, state)[1]
-    kept = jax.tree.map(lambda metric: jnp.zeros((MOST, *metric.shape), metric.dtype), shapes)
-    return jax.lax.fori_loop(0, groups, body, (state, kept))
+    names = sorted(jax.eval_shape(learn, step, state)[1])
+    sums = jnp.zeros((MOST, len(names)))
+    state, sums = jax.lax.fori_loop(0, groups * every, body, (state, sums))
+    return state, dict(zip(names, (sums / every).T, strict=True))
 
 
 class Pace:

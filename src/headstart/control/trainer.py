@@ -264,7 +264,7 @@ class Trainer:
             self._phase_key(0),
             np.int32(self.done),
             np.int32(groups),
-            every,
+            np.int32(every),
         )
         columns = {name: np.asarray(values) for name, values in metrics.items()}
         for group in range(groups):

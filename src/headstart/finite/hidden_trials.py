@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from headstart.core.errors import UsageError
-from headstart.finite.trials import Numbers, Trial
+from headstart.core.trial import Numbers, Trial
 
 
 @dataclass(frozen=True)

@@ -7,29 +7,14 @@ demonstrations or with a budget of questions, or stop when they are sure. A tria
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 
 from headstart.core.errors import UsageError
+from headstart.core.trial import Numbers, Trial, at_least
 from headstart.finite.mdp import DiscountedMDP, FiniteMDP
 from headstart.finite.planning import backward_induction, evaluate_stationary, value_iteration, value_of
-
-Numbers = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Trial(ABC):
-    """One learner in one kind of world."""
-
-    @abstractmethod
-    def run(self, seed: int) -> Numbers:
-        """What came of it, with a world and luck of the seed's own.
-
-        Raises:
-            UsageError: an option that cannot be.
-        """
 
 
 @dataclass(frozen=True)
@@ -50,7 +35,7 @@ class PessimisticTrial(Trial):
         from headstart.finite.transitions import Transitions
         from headstart.finite.vi_lcb import VILCB
 
-        _at_least(1, transitions=self.transitions)
+        at_least(1, transitions=self.transitions)
         if not 0 <= self.mix <= 1:
             raise UsageError(f"mix is {self.mix}; expected a share in [0, 1]")
         generator = np.random.default_rng(seed)
@@ -98,7 +83,7 @@ class GLOWTrial(Trial):
         from headstart.finite.slip_lock import explanations, slip_lock
         from headstart.finite.value_class import ValueClass
 
-        _at_least(4, rounds=self.rounds)
+        at_least(4, rounds=self.rounds)
         world, values = slip_lock(seed), ValueClass.of_worlds(explanations())
         played, kept = GLOW(values, self.confidence_scale).run(world, self.rounds, seed)
         return _regret(world, played.policies) | {"functions left": float(kept[-1].sum())}
@@ -121,7 +106,7 @@ class HyGLOWTrial(Trial):
         from headstart.finite.slip_lock import explanations, slip_lock
         from headstart.finite.value_class import ValueClass
 
-        _at_least(4, rounds=self.rounds)
+        at_least(4, rounds=self.rounds)
         if not 0 <= self.experts_share <= 1:
             raise UsageError(f"experts_share is {self.experts_share}; expected a share in [0, 1]")
         world, mabo = slip_lock(seed), MABO(ValueClass.of_worlds(explanations()))
@@ -216,7 +201,7 @@ class DemoRegularizedTrial(Trial):
         from headstart.finite.noisy_choices import noisy_choices
         from headstart.finite.policies import record
 
-        _at_least(1, demonstrations=self.demonstrations)
+        at_least(1, demonstrations=self.demonstrations)
         world = noisy_choices(seed)
         best = backward_induction(world)
         shown = record(world, best.policy, self.demonstrations, seed)
@@ -252,7 +237,7 @@ class DemoPreferencesTrial(Trial):
         from headstart.finite.policies import record
         from headstart.finite.preference_reward import PreferenceReward
 
-        _at_least(1, demonstrations=self.demonstrations, preferences=self.preferences)
+        at_least(1, demonstrations=self.demonstrations, preferences=self.preferences)
         world, judge = noisy_choices(seed), PreferenceReward()
         best = backward_induction(world)
         clone = BehaviorCloning().fit(count(record(world, best.policy, self.demonstrations, seed), world.spec))
@@ -271,7 +256,7 @@ def _preferences(kind, link, threshold: float, rounds: int, seed: int) -> Number
     from headstart.finite.preference_learning import ReturnsAnnotator, simulate_preferences
     from headstart.finite.preference_queries import AskWhenUnsure
 
-    _at_least(4, rounds=rounds)
+    at_least(4, rounds=rounds)
     generator, shape = np.random.default_rng(seed), (3, 3, 3)
     reward = 0.5 * generator.random(shape)
     reward[*np.indices(shape[:2]), generator.integers(3, size=shape[:2])] += 0.5
@@ -290,9 +275,3 @@ def _regret(world: FiniteMDP, policies: np.ndarray) -> Numbers:
     best = float(world.initial @ backward_induction(world).values[0])
     lost = [best - float(value_of(world, policy)) for policy in policies]
     return {"regret": float(np.sum(lost)), "regret of the last quarter": float(np.sum(lost[-(len(lost) // 4) :]))}
-
-
-def _at_least(least: int, **counts: int) -> None:
-    for name, count in counts.items():
-        if count < least:
-            raise UsageError(f"{name} is {count}; expected at least {least}")

@@ -69,11 +69,12 @@ class Learner:
             self._reference = copy.deepcopy(self.model).requires_grad_(False)
         peak = training.learning_rate or method.learning_rate * (10.0 if self._adapted else 1.0)
         optimizer = torch.optim.AdamW(
-            list(self._trained().values()), lr=peak, weight_decay=training.weight_decay, fused=True
+            list(self.trained_weights().values()), lr=peak, weight_decay=training.weight_decay, fused=True
         )
         self.model, self.optimizer = self.processes.divided(self.model, optimizer)
         self.peak_rate = peak
         self.steps = 0
+        self.begun = 0  # steps before those that the learning rate's schedule spans
 
     @property
     def needs_reference(self) -> bool:
@@ -166,7 +167,7 @@ class Learner:
             further = self._further_sides(rows)
             for part in parts:
                 self._accumulate(part, further, metrics)
-        self.processes.add_up(self._trained().values())
+        self.processes.add_up(self.trained_weights().values())
         return self.processes.summed(metrics) | self.take_step()
 
     def _accumulate(self, part: MicroBatch, further: dict[str, Scored], metrics: dict[str, float]) -> None:
@@ -185,7 +186,8 @@ class Learner:
     @contextmanager
     def _recomputing(self) -> Iterator[None]:
         """Layers recompute their activations only while they train; dropout, in other modules, stays off."""
-        layers = [layer for layer in self.model.modules() if getattr(layer, "gradient_checkpointing", False)]
+        modules = (module for network in self._networks() for module in network.modules())
+        layers = [layer for layer in modules if getattr(layer, "gradient_checkpointing", False)]
         for layer in layers:
             layer.training = True
         try:
@@ -193,6 +195,9 @@ class Learner:
         finally:
             for layer in layers:
                 layer.training = False
+
+    def _networks(self) -> list[torch.nn.Module]:
+        return [self.model]
 
     def _loss_batch(self, rows: Sequence[EncodedRow]) -> LossBatch:
         packing = self.training.packing
@@ -218,7 +223,7 @@ class Learner:
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         limit = self.training.gradient_clip or float("inf")
         norm = float(whole(torch.nn.utils.clip_grad_norm_(weights, limit, foreach=True)))
-        rate = self.peak_rate * self.training.rate(self.steps, self.total_steps)
+        rate = self.peak_rate * self.training.rate(self.steps - self.begun, self.total_steps)
         if not torch.isfinite(torch.tensor(norm)):
             self.optimizer.zero_grad(set_to_none=True)
             raise DivergenceError(
@@ -238,7 +243,7 @@ class Learner:
         Args:
             folder: where to; None in all processes but the first, which take part where weights are divided.
         """
-        state = state_of(self._trained(), self.optimizer)
+        state = state_of(self.trained_weights(), self.optimizer)
         if folder is not None:
             save_state(folder, state)
             (folder / "learner.json").write_text(json.dumps({"steps": self.steps, "total_steps": self.total_steps}))
@@ -257,10 +262,11 @@ class Learner:
         Raises:
             CheckpointError: it is of a model with other weights.
         """
-        load_state(folder, self._trained(), self.optimizer, type(self.model).__name__)
+        load_state(folder, self.trained_weights(), self.optimizer, type(self.model).__name__)
         self.steps = json.loads((folder / "learner.json").read_text())["steps"]
 
-    def _trained(self) -> dict[str, Tensor]:
+    def trained_weights(self) -> dict[str, Tensor]:
+        """What the optimiser changes, by name."""
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
 

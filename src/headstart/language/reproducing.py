@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from headstart.core.errors import UsageError
-from headstart.language.online import Online
-from headstart.language.registry import make_method
-from headstart.language.settings import Training
-from headstart.language.training import IN_MEMORY, train
+from headstart.language.training import arguments, train
 from headstart.runs import provenance
 from headstart.runs.comparing import Reproduction, first_difference
 from headstart.runs.folder import RunFolder
@@ -71,33 +67,6 @@ def reproduce(
             circumstances.append(f"seed {seed}: the rows of iteration {other} are not those that were learned from")
     circumstances += provenance.differences(recorded.provenance, again.provenance)
     return Reproduction(place, rows, differences, circumstances)
-
-
-def arguments(config: dict[str, Any], path: Path) -> dict[str, Any]:
-    """What ``train`` is called with to do again what a configuration says.
-
-    Raises:
-        UsageError: it learned from something in the memory of a program.
-    """
-    held_out, plan, rows = config["held_out"], config["plan"], config["data"]["name"]
-    recorded = config.get("recorded")
-    if IN_MEMORY in (rows, held_out, recorded) or not config["model"]["loadable"] or config["judge_in_memory"]:
-        raise UsageError(
-            f"{path} learned from something in the memory of a program, which its record can only name; call train(…)"
-            " there again"
-        )
-    fields = {name: value for name, value in config["method"].items() if name != "name"}
-    given: dict[str, Any] = {
-        "method": make_method(config["method"]["name"], **fields),
-        "model": config["model"]["name"],
-        "judge": config["judge"],
-        "training": Training(**config["training"]),
-        "held_out": held_out,
-    }
-    if plan is None:
-        return given | {"data": rows}
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plan.items()}
-    return given | {"prompts": rows, "data": recorded, "plan": Online(**values)}
 
 
 def _other_rows(recorded: Path, found: Path) -> int | None:

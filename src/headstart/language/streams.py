@@ -46,6 +46,7 @@ class Replay:
     """
 
     history = "current"
+    restart = False
 
     def __init__(self, stream: Stream, steps: int):
         self.stream, self.steps, self.iterations = stream, steps, len(stream)

@@ -13,10 +13,12 @@ import numpy as np
 
 from headstart.core.errors import UsageError
 from headstart.core.files import write_atomically
+from headstart.language.anchors import check_anchors
 from headstart.language.encoded_rows import EncodedRow
 from headstart.language.learner import Learner
 from headstart.language.row_files import read_rows, write_rows
 from headstart.language.schedules import Scheduled
+from headstart.language.snapshots import begin_again, keep_weights
 from headstart.runs.checkpoints import Checkpoints
 from headstart.runs.folder import Recorder
 
@@ -29,6 +31,9 @@ class RowSource(Protocol):
     """Optimiser steps an iteration."""
     history: str
     """Whether an iteration learns from its own rows ("current") or from all so far ("all")."""
+    restart: bool
+    """Whether an iteration's learning begins at the initial weights; its rows come from the policy before all the
+    same."""
 
     def rows(self, iteration: int, learner: Learner, folder: Path) -> list[EncodedRow]:
         """Rows of an iteration, counted from 0, prepared; what was done before a kill is in ``folder``."""
@@ -76,6 +81,8 @@ class Trainer:
     def run(self) -> None:
         """Go through what is left, from the latest checkpoint on."""
         self._load()
+        if self.source.restart and self.learner.steps == 0:
+            keep_weights(self.learner, self._initial)
         if self.learner.steps == 0:
             self._evaluate()
         while self.iteration < self.source.iterations:
@@ -97,7 +104,17 @@ class Trainer:
                 found += read_rows(path)
         return found
 
+    @property
+    def _initial(self) -> Path:
+        return self.folder / "initial.safetensors"
+
     def _learn(self, rows: list[EncodedRow]) -> None:
+        begun = self.iteration * self.source.steps
+        check_anchors(rows, begun)
+        if self.source.restart:
+            self.learner.begun = begun
+            if self.iteration and not self.done:
+                begin_again(self.learner, self._initial)
         if isinstance(self.method, Scheduled):
             self.learner.method = self.method.at(self.iteration)
         settings = self.learner.training

@@ -175,32 +175,35 @@ def resume(folder: Path | str, show_progress: bool = True) -> LanguageRun:
     Raises:
         UsageError: it learned from a model, rows or a judge in memory, which its record can only name.
     """
-    config = RunFolder.open(folder).config
-    fields = {name: value for name, value in config["method"].items() if name != "name"}
-    given = {"model": config["model"]["name"], "rows": config["data"]["name"], "judge": config["judge"]}
-    held_out, plan, recorded = config["held_out"], config["plan"], config.get("recorded")
-    if IN_MEMORY in (given["rows"], held_out, recorded) or not config["model"]["loadable"] or config["judge_in_memory"]:
+    recorded = RunFolder.open(folder)
+    given = arguments(recorded.config, folder)
+    return train(**given, seeds=recorded.seeds, folder=folder, resume=True, show_progress=show_progress)
+
+
+def arguments(config: dict[str, Any], path: Path | str) -> dict[str, Any]:
+    """What ``train`` is called with to do again, or go on with, what a run's configuration says.
+
+    Raises:
+        UsageError: it learned from something in the memory of a program, which its record can only name.
+    """
+    rows, recorded, held_out, plan = config["data"]["name"], config.get("recorded"), config["held_out"], config["plan"]
+    if IN_MEMORY in (rows, held_out, recorded) or not config["model"]["loadable"] or config["judge_in_memory"]:
         raise UsageError(
-            f"{folder} learned from something in the memory of a program; call train(…, folder=…, resume=True) there"
+            f"{path} learned from something in the memory of a program, which its record can only name; call"
+            " train(…, folder=…, resume=True) there to go on, or train(…) to do it again"
         )
-    own = {"prompts": given["rows"], "judge": given["judge"], "data": recorded}
-    source = {"data": given["rows"]} if plan is None else own
-    return train(
-        make_method(config["method"]["name"], **fields),
-        given["model"],
-        plan=None if plan is None else Online(**{name: _tuples(value) for name, value in plan.items()}),
-        training=Training(**config["training"]),
-        held_out=held_out,
-        seeds=RunFolder.open(folder).seeds,
-        folder=folder,
-        resume=True,
-        show_progress=show_progress,
-        **source,
-    )
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    fields = {name: value for name, value in config["method"].items() if name != "name"}
+    given: dict[str, Any] = {
+        "method": make_method(config["method"]["name"], **fields),
+        "model": config["model"]["name"],
+        "judge": config["judge"],
+        "training": Training(**config["training"]),
+        "held_out": held_out,
+    }
+    if plan is None:
+        return given | {"data": rows}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plan.items()}
+    return given | {"prompts": rows, "data": recorded, "plan": Online(**values)}
 
 
 def _train_seed(

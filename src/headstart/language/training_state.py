@@ -56,15 +56,20 @@ def load_state(folder: Path, weights: Mapping[str, Tensor], optimizer: torch.opt
     saved = safetensors.torch.load_file(str(folder / WEIGHTS))
     if {name: value.shape for name, value in saved.items()} != {name: held.shape for name, held in weights.items()}:
         raise CheckpointError(f"{folder} holds other weights than this {whose} trains")
-    with torch.no_grad():
-        for name, weight in weights.items():
-            weight.copy_(_divided_like(saved[name], weight))
+    put_back(saved, weights)
     order = list(weights.values())
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in safetensors.torch.load_file(str(folder / MOMENTS)).items():
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = _divided_like(value, order[int(index)])
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+@torch.no_grad()
+def put_back(saved: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    """Give weights the values that were kept of them, whole, by name."""
+    for name, weight in weights.items():
+        weight.copy_(_divided_like(saved[name], weight))
 
 
 def whole(value: Tensor) -> Tensor:
