@@ -50,7 +50,7 @@ class Options:
     data: str | None = None
     """Rows to learn from, of the kind the method takes; with --prompts, besides its own completions."""
     prompts: str | None = None
-    """Rows with a prompt, to complete and be judged on."""
+    """Rows with a prompt, to complete and be judged on; beside --data, hypo completes them without a judge."""
     judge: str | None = None
     """Judge of completions: exact:COLUMN, numeric:COLUMN, regex:PATTERN, tests:COLUMN, reward:PATH, pairwise:PATH,
     remote:URL#MODEL, module:function, wins:JUDGE or odds:JUDGE (scores from a judge that compares), majority, or the
@@ -135,7 +135,7 @@ def _train(name: str, arguments: Sequence[str]) -> int:
         raise UsageError(f"processes is {options.processes}; expected 1 or more")
     if options.processes > 1 and "WORLD_SIZE" not in os.environ:
         return launch(["lm", name, *arguments], options.processes, options.shard)
-    from headstart.language.training import train
+    from headstart.language.training import learns_online, train
 
     together = processes()
     data, prompts = options.data, options.prompts
@@ -146,7 +146,7 @@ def _train(name: str, arguments: Sequence[str]) -> int:
     made = together.told(lambda: stage.make(given, out)) if stage is not None else None
     if made is not None:
         data, prompts = str(made), None if options.data is None else prompts
-    if prompts is not None and together.first and not options.quiet:
+    if learns_online(given.method, data, prompts) and together.first and not options.quiet:
         print(_cost(given.plan), file=sys.stderr)
     run = train(
         given.method,

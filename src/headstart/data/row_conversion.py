@@ -40,6 +40,8 @@ def to_pairs(
     length_penalty: float = 0.0,
     threshold: float = 0.0,
     length: Callable[[Any], float] = characters,
+    coin: int | None = None,
+    identical: bool = False,
 ) -> Checked:
     """Preference pairs from scored completions.
 
@@ -52,6 +54,8 @@ def to_pairs(
             oriented, by reward less this; rewards and ``margin`` are stored without it.
         threshold: least difference of scores, exclusive, for ``all_pairs``.
         length: of a completion; characters by default.
+        coin: for ``first_two``: a fair coin of this seed decides between equal scores, in place of leaving them out.
+        identical: for ``first_two``: keep pairs of one and the same text too.
 
     Returns:
         Pairs with ``chosen_reward``, ``rejected_reward``, ``margin``, new ``row_id`` and the group's as ``group_id``;
@@ -64,9 +68,11 @@ def to_pairs(
         raise UsageError(f"unknown rule {rule!r}; known: {', '.join(get_args(Rule))}")
     if threshold < 0:
         raise UsageError(f"threshold is {threshold}, expected at least 0")
+    if rule != "first_two" and (coin is not None or identical):
+        raise UsageError(f"only rule first_two keeps equal scores or completions; given {rule}")
     pairs: list[dict[str, Any]] = []
     dropped: dict[str, list[Any]] = {}
-    for group_id, row in _groups(dataset):
+    for position, (group_id, row) in enumerate(_groups(dataset)):
         completions = row["completions"]
         scores = [
             reward - (length_penalty * length(text) if length_penalty else 0.0)
@@ -74,11 +80,14 @@ def to_pairs(
         ]
         found, reason = [], "fewer than two completions"
         for better, worse in _ranked(scores, rule, threshold):
-            if scores[better] == scores[worse]:
+            equal, same = scores[better] == scores[worse], completions[better] == completions[worse]
+            if equal and coin is None and not (same and identical):
                 reason = "the scores are equal"
-            elif completions[better] == completions[worse]:
+            elif same and not identical:
                 reason = "the completions are identical"
             else:
+                if equal and coin is not None and np.random.default_rng([coin, position]).random() < 0.5:
+                    better, worse = worse, better
                 found.append(_pair(row, better, worse, group_id))
         if not found:
             reason = "no two scores are far enough apart" if rule == "all_pairs" and len(scores) > 1 else reason

@@ -45,7 +45,7 @@ def check_anchors(rows: Sequence[EncodedRow], begun: int) -> None:
     stale = {int(step) for row in rows if isinstance(step := row.fields.get(ANCHORED_AT), float) and step != begun}
     if stale:
         raise UsageError(
-            f"rows are anchored in the policy after {', '.join(map(str, sorted(stale)))} steps, but this iteration began"
-            f" after {begun}: mirror descent steps from the policy before it, so learn from each iteration's own rows"
-            " (history current), in the order in which they were drawn"
+            f"rows are anchored in the policy after {', '.join(map(str, sorted(stale)))} steps, but this iteration"
+            f" began after {begun}: mirror descent steps from the policy before it, so learn from each iteration's own"
+            " rows (history current), in the order in which they were drawn"
         )

@@ -18,12 +18,15 @@ from headstart.core.errors import UsageError
 from headstart.core.files import write_json
 from headstart.data.row_conversion import Rule, best, first_round, knockout_pairs, rejection_sample, to_pairs
 from headstart.judges.judge import Forgiving, Judge, PairJudge, checked_scores
+from headstart.language.actor_critic import with_advantages
 from headstart.language.advantages import group_normalized, leave_one_out
+from headstart.language.anchors import anchored
 from headstart.language.encoded_rows import EncodedRow, encode_rows
-from headstart.language.inpo import INPO
 from headstart.language.learner import Learner
 from headstart.language.online_plan import Online as Online
+from headstart.language.own_completions import OwnCompletions
 from headstart.language.sampler import Sample, Sampler, Sampling
+from headstart.language.snapshots import as_it_was, keep_weights
 from headstart.language.transformers_sampler import TransformersSampler
 
 
@@ -73,14 +76,17 @@ class Collected:
         self.prompts, self.judge, self.plan, self.seed, self.sampler = list(prompts), judge, plan, seed, sampler
         self.recorded = list(recorded)
         self.iterations, self.steps, self.history = plan.iterations, plan.steps_per_iteration, plan.history
+        self.restart, self.fresh = plan.restart, OwnCompletions(seed, plan.max_tokens)
 
     def rows(self, iteration: int, learner: Learner, folder: Path) -> list[EncodedRow]:
         """Rows of an iteration, with the reference's log-probabilities where the method needs them."""
+        if self.plan.comparator == "mixture" and 0 < iteration < self.iterations - 1:
+            keep_weights(learner, folder / WEIGHTS)
         groups = self._completions(iteration, learner, folder / "completions.jsonl")
-        kept = [group for group in groups if len(group["completions"]) > 0]
+        kept = [self._ended(group) for group in groups if len(group["completions"]) > 0]
         if self.plan.pairing == "each":
             return learner.prepare(self._each(kept, learner))
-        made, left_out = learner.processes.told(lambda: self._made(kept, iteration))
+        made, left_out = learner.processes.told(lambda: self._made(kept, iteration, learner))
         if left_out and learner.processes.first:
             asked = {reason: [kept[position]["prompt"] for position in groups] for reason, groups in left_out.items()}
             write_json(folder / "left_out.json", asked)
@@ -90,15 +96,17 @@ class Collected:
                 f" {learner.method.name} (pairing {self.plan.pairing}): completions or rewards are all equal;"
                 " sample more of them, or at a higher temperature"
             )
-        told = [self._told(row) for row in made]
+        told = [_told(row) for row in made]
         if iteration == 0 or self.history == "current":
-            told += self.recorded
+            told += [{"identical": False, **row} for row in self.recorded]
         rows = encode_rows(told, learner.method, learner.encoder)
         return anchored(learner, rows)
 
     def own(self, rows: Sequence[EncodedRow], learner: Learner, step: int) -> list[EncodedRow]:
-        """None: the rows themselves are the policy's own."""
-        return []
+        """Fresh completions to the prompts of the batch, for HyPO; for other methods none: the rows are the policy's
+        own.
+        """
+        return self.fresh.draw(rows, learner, step)
 
     # -- sampling and judging ----------------------------------------------------------------------------------------
 
@@ -110,7 +118,7 @@ class Collected:
         if first_process:
             _rewrite(path, done)
         for first in range(len(done), len(chosen), size):
-            sampled = self._sampled(chosen[first : first + size], iteration, first, learner)
+            sampled = self._sampled(chosen[first : first + size], iteration, first, learner, path.parent.parent)
             groups = learner.processes.told(lambda sampled=sampled: self._judged(sampled))
             if first_process:
                 _append(path, groups)
@@ -126,7 +134,7 @@ class Collected:
         return picked
 
     def _sampled(
-        self, prompts: Sequence[Mapping[str, Any]], iteration: int, first: int, learner: Learner
+        self, prompts: Sequence[Mapping[str, Any]], iteration: int, first: int, learner: Learner, iterations: Path
     ) -> list[dict[str, Any]]:
         plan, groups = self.plan, [{**row, "completions": []} for row in prompts]
         ids = [learner.encoder.encode_prompt(row["prompt"]) for row in prompts]
@@ -156,6 +164,13 @@ class Collected:
                         calibration = samples.pop()
                         group |= {"calibration_ids": calibration.ids, "calibration_truncated": calibration.truncated}
                     held += [("reference", sample) for sample in samples]
+        if plan.comparator == "mixture":
+            found = self._by_past_policies(ids, iteration, first, learner, iterations)
+            for held, sample in zip(drawn, found, strict=True):
+                held.append(("comparator", sample))
+        elif plan.comparator == "policy" and _BONUS in learner.method.fields:
+            for held in drawn:
+                held[-1] = ("comparator", held[-1][1])
         for group, held in zip(groups, drawn, strict=True):
             group |= {
                 "completions": [sample.text for _, sample in held],
@@ -168,6 +183,31 @@ class Collected:
         if isinstance(self.judge, SelfJudge) and iteration:
             _rescore(groups, ids, learner)
         return groups
+
+    def _by_past_policies(
+        self, ids: Sequence[Sequence[int]], iteration: int, first: int, learner: Learner, iterations: Path
+    ) -> list[Sample]:
+        """A completion of each prompt by one of the policies that iterations began with, each as likely."""
+        plan = self.plan
+        sampling = Sampling(1.0, plan.top_k, plan.top_p, plan.max_tokens, plan.stop)
+        whose = np.random.default_rng((self.seed, 17, iteration, first)).integers(iteration + 1, size=len(ids))
+        found: dict[int, Sample] = {}
+        for past in range(iteration + 1):
+            places = [place for place in range(len(ids)) if whose[place] == past]
+            asked, seed = [ids[place] for place in places], _seed(self.seed, iteration, first, past, 4)
+            if not places:
+                continue
+            if past == iteration:
+                drawn = learner.draw(asked, 1, sampling, seed, sampler=self.sampler)
+            elif past == 0:
+                with learner.reference() as model:
+                    other = TransformersSampler(model, learner.encoder)
+                    drawn = learner.draw(asked, 1, sampling, seed, sampler=other)
+            else:
+                with as_it_was(learner, iterations / f"{past:03d}" / WEIGHTS):
+                    drawn = learner.draw(asked, 1, sampling, seed)
+            found |= {place: samples[0] for place, samples in zip(places, drawn, strict=True)}
+        return [found[place] for place in range(len(ids))]
 
     def _prefixes(self, prompts: Sequence[Mapping[str, Any]], learner: Learner, seed: int) -> list[list[int]]:
         generator, prefixes = np.random.default_rng(seed), []
@@ -219,7 +259,22 @@ class Collected:
 
     # -- rows of it --------------------------------------------------------------------------------------------------
 
-    def _made(self, groups: list[dict[str, Any]], iteration: int) -> tuple[list[dict[str, Any]], dict[str, list[Any]]]:
+    def _ended(self, group: dict[str, Any]) -> dict[str, Any]:
+        """A group whose completions that were cut before their end are worth what the plan says."""
+        plan = self.plan
+        if not plan.missing_end_penalty and plan.missing_end_score is None:
+            return group
+        rewards = [
+            (reward if plan.missing_end_score is None else plan.missing_end_score) - plan.missing_end_penalty
+            if cut
+            else reward
+            for reward, cut in zip(group["rewards"], group["truncated"], strict=True)
+        ]
+        return {**group, "rewards": rewards}
+
+    def _made(
+        self, groups: list[dict[str, Any]], iteration: int, learner: Learner
+    ) -> tuple[list[dict[str, Any]], dict[str, list[Any]]]:
         """Rows of groups, and by reason the positions of those that gave none."""
         plan = self.plan
         dataset = Dataset.from_list([{name: group[name] for name in _LEARNED if name in group} for group in groups])
@@ -232,19 +287,16 @@ class Collected:
             assert isinstance(self.judge, PairJudge)
             checked = knockout_pairs(dataset, Forgiving(self.judge, timeout=plan.judge_timeout))
         else:
-            checked = to_pairs(dataset, cast("Rule", plan.pairing), plan.length_penalty)
+            coin = _seed(self.seed, iteration, 0, 0, 3) if plan.ties == "coin" else None
+            identical = plan.pairing == "first_two" and "identical" in learner.method.optional_fields
+            rule = cast("Rule", plan.pairing)
+            checked = to_pairs(dataset, rule, plan.length_penalty, coin=coin, identical=identical)
         return _plain(checked.dataset), checked.dropped
-
-    def _told(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A row with what its method's loss may read."""
-        if "chosen_source" in row:
-            row["chosen_from_comparator"] = row["chosen_source"] == "reference"
-        return row
 
     def _each(self, groups: list[dict[str, Any]], learner: Learner) -> list[EncodedRow]:
         """One row a completion, with the advantage over the prompt's others."""
-        rows, penalised = [], []
-        groups = [group for group in groups if len(group["completions"]) == self.plan.per_prompt]
+        rows, penalised, by_critic = [], [], self.plan.by_critic
+        groups = [group for group in groups if by_critic or len(group["completions"]) == self.plan.per_prompt]
         for group in groups:
             start = learner.encoder.encode_prompt(group["prompt"])
             for ids, cut, forced, behavior in zip(
@@ -256,6 +308,9 @@ class Collected:
         rewards = torch.tensor(penalised, dtype=torch.float64)
         if self.plan.reward_kl:
             rows = learner.referred(rows)
+        if by_critic:
+            return with_advantages(rows, penalised, learner, self.plan)
+        if self.plan.reward_kl:
             ratio = [_drawn(row.fields["behavior"], row) - _drawn(row.reference["completion"], row) for row in rows]
             rewards = rewards - self.plan.reward_kl * torch.tensor(ratio, dtype=torch.float64)
         baseline = leave_one_out if self.plan.advantage == "leave_one_out" else group_normalized
@@ -265,23 +320,17 @@ class Collected:
         ]
 
 
-def anchored(learner: Learner, rows: list[EncodedRow]) -> list[EncodedRow]:
-    """Rows with what the method compares the policy with: the reference, or INPO's mixture with the policy as it is."""
-    rows = learner.prepare(rows)
-    if not isinstance(learner.method, INPO):
-        return rows
-    now = learner.scored(rows, learner.model)
-    share = learner.method.share
-    mixed = []
-    for fixed, current in zip(rows, now, strict=True):
-        reference = {
-            side: [share * a + (1 - share) * b for a, b in zip(fixed.reference[side], current.reference[side])]
-            for side in fixed.sides
-        }
-        mixed.append(replace(fixed, reference=reference))
-    return mixed
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with what its method's loss may read."""
+    if "chosen_source" in row:
+        row[_BONUS] = row["chosen_source"] != "policy"
+        row["identical"] = row["chosen"] == row["rejected"]
+    return row
 
 
+WEIGHTS = "policy.safetensors"
+"""In an iteration's folder, the weights that it began with, where later ones draw with them."""
+_BONUS = "chosen_from_comparator"
 _LEARNED = (
     *("prompt", "completions", "rewards", "completion_ids", "truncated", "sources"),
     *("calibration_ids", "calibration_truncated"),

@@ -37,22 +37,41 @@ class Online:
     an advantage (each)."""
     length_penalty: float = 0.0
     """What each character takes from a completion's score when it is ranked."""
-    comparator: Literal["policy", "reference"] = "policy"
-    """Who writes the last completion of each prompt: the policy like the others, or the reference (XPO)."""
+    comparator: Literal["policy", "reference", "mixture"] = "policy"
+    """Who writes the last completion of each prompt: the policy like the others, the reference (XPO), or any of the
+    policies that iterations began with so far, the reference first among them, as chance has it (mixture)."""
+    ties: Literal["leave_out", "coin"] = "leave_out"
+    """Two completions with one score: they are left out, or a fair coin says which was preferred (first_two)."""
     calibrate: bool = False
     """Whether the reference also writes one completion of each prompt that is not compared (VPO's calibration)."""
     history: Literal["all", "current"] = "all"
     """Whether an iteration learns from the rows of all iterations so far or of its own."""
     steps_per_iteration: int = 50
     """Optimiser steps an iteration."""
+    restart: bool = False
+    """Learn from the initial weights on in every iteration, with a schedule of the learning rate of its own, instead of
+    from where the one before ended. Completions are drawn from the latest policy all the same."""
     sampling_beta: float = 0.5
     """Temperature of rejection sampling (RSO); choose it so that 5 to 30 % are accepted."""
     kept: int = 8
     """Completions that rejection sampling keeps."""
     reward_kl: float = 0.0
     """What each nat of log-ratio to the reference takes from the reward (policy gradients)."""
-    advantage: Literal["leave_one_out", "group_normalized"] = "leave_one_out"
-    """Baseline of policy gradients: the prompt's other completions, or those and their deviation (GRPO)."""
+    advantage: Literal["leave_one_out", "group_normalized", "critic"] = "leave_one_out"
+    """Baseline of policy gradients: the prompt's other completions, those and their deviation (GRPO), or a critic that
+    learns beside the policy, with generalised advantages (PPO)."""
+    critic: str = "policy"
+    """What the critic begins as: the policy's own layers with a new head (policy), or the folder of a reward model."""
+    discount: float = 1.0
+    """What a token later counts less by, to the critic."""
+    gae_lambda: float = 0.95
+    """How far generalised advantages look ahead: 1 sums all later rewards, 0 asks the critic after each token."""
+    whiten_rewards: bool = False
+    """Divide the rewards of tokens by their deviation before the critic sees them."""
+    missing_end_penalty: float = 0.0
+    """What is taken from the score of a completion that was cut before its end."""
+    missing_end_score: float | None = None
+    """Score of such a completion in place of the judge's (-1 in DR-PO, -10 in Tülu 3)."""
     reset_fraction: float = 0.0
     """Part of prompts whose completions go on from a prefix of a recorded answer (dataset resets, DR-PO)."""
     reset_column: str = "chosen"
@@ -85,10 +104,25 @@ class Online:
             raise UsageError(
                 f"pairs need two completions of each prompt; with completions={self.completions} there is one"
             )
-        if self.pairing == "each" and self.completions < 2:
+        if self.ties == "coin" and self.pairing != "first_two":
+            raise UsageError(f"a coin decides ties between the first two completions; given pairing {self.pairing}")
+        if self.pairing == "knockout" and (self.missing_end_penalty or self.missing_end_score is not None):
+            raise UsageError("a knockout has no scores that missing_end_penalty or missing_end_score could change")
+        if not (0 <= self.discount <= 1 and 0 <= self.gae_lambda <= 1):
+            raise UsageError(
+                f"discount is {self.discount} and gae_lambda {self.gae_lambda}; expected numbers from 0 to 1"
+            )
+        if self.missing_end_penalty < 0:
+            raise UsageError(f"missing_end_penalty is {self.missing_end_penalty}; expected 0 or more: it is taken off")
+        if self.pairing == "each" and self.completions < 2 and not self.by_critic:
             raise UsageError("the baseline of a policy gradient needs 2 or more completions of each prompt")
+
+    @property
+    def by_critic(self) -> bool:
+        """Whether a critic gives the advantages."""
+        return self.pairing == "each" and self.advantage == "critic"
 
     @property
     def per_prompt(self) -> int:
         """Completions of each prompt in all."""
-        return self.completions + (self.comparator == "reference")
+        return self.completions + (self.comparator != "policy")

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 _REJECTION = Online(
     iterations=1, completions=64, temperatures=(0.7,), top_k=40, pairing="rejection", steps_per_iteration=200
 )
+# Four passes over 128 completions in steps of 32, and the constants of Chang et al. 2024 and TRL's PPO.
 _PPO = Online(
     iterations=50,
-    prompts_per_iteration=64,
-    completions=4,
+    prompts_per_iteration=128,
+    completions=1,
     pairing="each",
+    advantage="critic",
     steps_per_iteration=16,
     history="current",
     reward_kl=0.05,
@@ -37,7 +39,7 @@ _SHARPENING = Online(iterations=1, completions=2, pairing="first_two", steps_per
 
 PLANS: dict[str, Online] = {
     # One completion of the policy against one of the reference (XPO, Alg. 1).
-    "xpo": Online(completions=1, comparator="reference", pairing="first_two"),
+    "xpo": Online(completions=1, comparator="reference", pairing="first_two", ties="coin"),
     # Both from the policy, which is also the anchor of its iteration (INPO, Alg. 1).
     "inpo": Online(completions=2, pairing="first_two", history="current"),
     "vpo": _VPO,

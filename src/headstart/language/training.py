@@ -21,10 +21,14 @@ from headstart.core.errors import UsageError
 from headstart.core.progress import progress
 from headstart.data.rows import check_rows, load_rows
 from headstart.judges.judge import Judge, PairJudge
+from headstart.language.actor_critic import ActorCritic
 from headstart.language.evaluation import Evaluation
+from headstart.language.hypo import HyPO
+from headstart.language.inpo import INPO
 from headstart.language.learner import Learner
 from headstart.language.method import LanguageMethod
 from headstart.language.online import Collected, Online, SelfJudge
+from headstart.language.policy_gradient import PPO
 from headstart.language.processes import processes
 from headstart.language.recipes import plan_of
 from headstart.language.recorded import Recorded
@@ -87,7 +91,7 @@ def train(
     """Post-train a causal language model; in several processes, if so many were launched.
 
     Give ``data`` to learn from recorded rows, ``prompts`` and a ``judge`` to learn from the model's own completions, or
-    all of them to learn from both.
+    all of them to learn from both. Beside ``data``, HyPO completes ``prompts`` without a judge.
 
     Args:
         method: a method, or its name (`headstart lm` lists them).
@@ -111,7 +115,10 @@ def train(
     together = processes()
     method = make_method(method) if isinstance(method, str) else method
     training, plan = training or Training(), plan or plan_of(method.name)
-    _check_inputs(data, prompts, judge)
+    online = learns_online(method, data, prompts)
+    _check_inputs(data, prompts, judge, online)
+    if online:
+        _check_plan(method, plan)
     notes: list[str] = []
     rows = None if data is None else _read(data, method.rows, "data", notes)
     asked = None if prompts is None else _read(prompts, "prompt", "prompts", notes)
@@ -138,11 +145,12 @@ def train(
             "rows": len(rows or () if asked is None else asked),
         },
         "recorded": None if prompts is None else _name(data),
+        "prompts": _name(prompts),
         "held_out": _name(held_out),
         "judge": judge_name,
         "judge_in_memory": judge is not None and not isinstance(judge, str),
         "training": dataclasses.asdict(training),
-        "plan": dataclasses.asdict(plan) if asked is not None else None,
+        "plan": dataclasses.asdict(plan) if online or held is not None or isinstance(method, HyPO) else None,
     }
     run = together.told(partial(_open, folder, config, seeds, resume))
     trained = model
@@ -150,13 +158,15 @@ def train(
         trained = copy.deepcopy(model)
         torch.manual_seed(seed)
         source: Recorded | Collected
-        if asked is None:
+        if not online:
             assert rows is not None
-            source = Recorded(rows, training.total_steps(len(rows)), seed, plan.max_tokens, held is not None)
+            steps = training.total_steps(len(rows))
+            source = Recorded(rows, steps, seed, plan.max_tokens, held is not None, asked or ())
         else:
+            assert asked is not None
             assert judged_by is not None
             source = Collected(asked, judged_by, plan, seed, recorded=rows or ())
-        learner = Learner(trained, tokenizer, method, training, source.iterations * source.steps, _compares(source))
+        learner = _learner(trained, tokenizer, method, training, source)
         evaluation = (
             None
             if held is None
@@ -200,10 +210,12 @@ def arguments(config: dict[str, Any], path: Path | str) -> dict[str, Any]:
         "training": Training(**config["training"]),
         "held_out": held_out,
     }
+    prompts = config.get("prompts", None if plan is None else rows)
+    given |= {"data": rows} if prompts is None else {"prompts": prompts, "data": recorded}
     if plan is None:
-        return given | {"data": rows}
+        return given
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plan.items()}
-    return given | {"prompts": rows, "data": recorded, "plan": Online(**values)}
+    return given | {"plan": Online(**values)}
 
 
 def _train_seed(
@@ -241,14 +253,45 @@ def _compares(source: Recorded | Collected) -> bool:
         return False
     plan = source.plan
     judges_itself = isinstance(source.judge, SelfJudge) and plan.iterations > 1
-    return plan.comparator == "reference" or plan.calibrate or plan.reward_kl > 0 or judges_itself
+    return plan.comparator != "policy" or plan.calibrate or plan.reward_kl > 0 or judges_itself
 
 
-def _check_inputs(data: Any, prompts: Any, judge: Any) -> None:
+def learns_online(method: LanguageMethod, data: Any, prompts: Any) -> bool:
+    """Whether a method learns from judged completions of its own to prompts; HyPO only completes them, beside data."""
+    return prompts is not None and not (isinstance(method, HyPO) and data is not None)
+
+
+def _learner(
+    model: Any, tokenizer: Any, method: LanguageMethod, training: Training, source: Recorded | Collected
+) -> Learner:
+    steps = source.steps if source.restart else source.iterations * source.steps
+    if isinstance(source, Recorded) or not source.plan.by_critic:
+        return Learner(model, tokenizer, method, training, steps, _compares(source))
+    return ActorCritic(model, tokenizer, method, training, steps, _compares(source), source.plan.critic)
+
+
+def _check_inputs(data: Any, prompts: Any, judge: Any, online: bool) -> None:
     if data is None and prompts is None:
         raise UsageError("give either data (recorded rows) or prompts with a judge (own completions)")
-    if prompts is not None and judge is None:
+    if online and judge is None:
         raise UsageError("prompts alone teach nothing: give a judge of the completions, such as exact:answer")
+
+
+def _check_plan(method: LanguageMethod, plan: Online) -> None:
+    """Refuse plans whose rows a method cannot learn from, before anything is sampled."""
+    if "chosen_from_comparator" in method.fields and (plan.pairing != "first_two" or plan.per_prompt != 2):
+        raise UsageError(
+            f"{method.name} learns from pairs with one completion of the comparator: pairing first_two, and completions"
+            f" 1 beside a comparator or 2 of the policy; given pairing {plan.pairing}, comparator {plan.comparator},"
+            f" completions {plan.completions}"
+        )
+    if isinstance(method, INPO) and plan.history == "all" and plan.iterations > 1:
+        raise UsageError(
+            "inpo steps from the policy before each iteration, so rows of earlier ones are anchored in the wrong one:"
+            " give history current"
+        )
+    if plan.by_critic and not isinstance(method, PPO):
+        raise UsageError(f"a critic teaches ppo; {method.name} takes advantage leave_one_out or group_normalized")
 
 
 def _judge(judge: Any) -> Judge | PairJudge | SelfJudge | None:
