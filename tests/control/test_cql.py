@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 from headstart.control.cal_ql import CalQL
 from headstart.control.cql import CQL, WEIGHT, DiscreteCQL
 from headstart.control.dqn import DQN
+from headstart.control.networks import Linear, evaluate
 from headstart.control.sac import SAC
-from headstart.core.errors import DataError
+from headstart.control.screening import screened_values
+from headstart.core.errors import DataError, UsageError
 from headstart.core.specs import Box, Discrete, Spec
 from headstart.data.batch import Batch
 from tests.control.tiny_problem import assert_close, assert_equal, initial, quick, recorded
@@ -48,9 +51,10 @@ def test_the_corrected_log_sum_exp_is_the_integral():
     assert float(gap[0, 0]) + 1 - np.log(2 * count) == pytest.approx(exact, abs=0.01)
 
 
-def test_a_gradient_through_few_sampled_actions_is_the_same_on_average():
+@pytest.mark.parametrize("screening", ["float32", "bfloat16"])
+def test_a_gradient_through_few_sampled_actions_is_the_same_on_average(screening):
     whole = CalQL(**SMALL)
-    few = replace(whole, gradient_actions=2)
+    few = replace(whole, gradient_actions=2, screening=screening)
     state, batch = initial(whole), recorded(1, 4)
 
     @quick
@@ -70,6 +74,32 @@ def test_a_gradient_through_few_sampled_actions_is_the_same_on_average():
     assert_close(exact, average, rtol=0, atol=0.006)
     assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(exact[1])) > 0.1
     assert float(spread) > 0.01
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_screening_keeps_the_shares_of_actions_whose_values_are_in_the_hundreds(layer_norm):
+    """With critics that prefer some actions by several nats, as trained ones do."""
+    method = CQL(hidden=(256, 256), layer_norm=layer_norm, gradient_actions=1, screening="bfloat16")
+    critics = initial(method).nets["critic"]
+    last = critics.trunk.layers[-1]
+    steep = Linear(last.weight * 40, last.bias + 300)
+    critics = eqx.tree_at(lambda critics: critics.trunk.layers[-1], critics, steep)
+    batch, actions = recorded(1, 64), jax.random.uniform(jax.random.key(0), (30, 64, 2), minval=-1)
+    exact, rounded = (
+        evaluate(critics, batch.observations, actions),
+        screened_values(critics, batch.observations, actions),
+    )
+    assert exact.shape == rounded.shape
+    assert float(exact.std(1).mean()) > 1
+    assert 0 < float(jnp.abs(rounded - exact).max()) < 0.003 * float(exact.max())
+    distance = 0.5 * jnp.abs(jax.nn.softmax(exact, 1) - jax.nn.softmax(rounded, 1)).sum(1)
+    assert float(distance.mean()) < 0.02
+    assert float(distance.max()) < 0.1
+
+
+def test_screening_without_drawn_actions_is_refused():
+    with pytest.raises(UsageError, match="gradient_actions"):
+        initial(CQL(**SMALL, screening="bfloat16"))
 
 
 def test_without_correction_the_recorded_action_joins_the_mean():
