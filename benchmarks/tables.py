@@ -129,6 +129,47 @@ def section(name: str, title: str) -> list[str]:
     return [*lines, ""]
 
 
+LEARNING = """SAC and TD3 from scratch, batches of 256, two hidden layers of 256, one update a step, beside Tianshou's
+published curves of the same settings (ten seeds; `learning.py` names the file). Greedy returns; steps are counted from
+the end of the random ones."""
+
+OFFLINE_LEARNING = """Offline methods on data that headstart recorded itself (`headstart data build`), batches of 256,
+two hidden layers of 128: greedy returns of each seed, scored 0 for a random policy and 100 for D4RL's expert, beside
+what is published for D4RL's own data of these names after a million updates (Kostrikov et al. 2021, table 1)."""
+
+
+def learning_section() -> list[str]:
+    """What methods learn, online and offline, beside published numbers."""
+    lines: list[str] = []
+    for path in sorted(RESULTS.glob("learning-*.json")):
+        found = json.loads(path.read_text())
+        lines += [f"### {found['method']} in {found['world']}", "", "| steps | headstart | published mean (range) |"]
+        lines += ["| --- | --- | --- |"]
+        for step, ours in found["returns"].items():
+            mean, low, high = found["published"][step]
+            shown = ", ".join(f"{value:,.0f}" for value in ours)
+            lines.append(f"| {int(step):,} | {shown} | {mean:,} ({low:,} to {high:,}) |")
+        lines.append("")
+    lines = ["## Learning online", "", LEARNING, "", *lines] if lines else []
+    path = RESULTS / "offline_learning.json"
+    if not path.exists():
+        return lines
+    lines += ["## Learning offline", "", OFFLINE_LEARNING, ""]
+    for name, found in json.loads(path.read_text())["learning"].items():
+        lines += [
+            f"### {name}, {found['updates']:,} updates",
+            "",
+            "| | score of each seed | published |",
+            "| --- " * 3 + "|",
+        ]
+        lines.append(f"| the policy that made the data | {found['behaviour']:.1f} | |")
+        for method, scores in found["scores"].items():
+            shown = ", ".join(f"{score:.1f}" for score in scores)
+            lines.append(f"| {method} | {shown} | {found['published'][method]:g} |")
+        lines.append("")
+    return lines
+
+
 def page() -> str:
     """The whole page."""
     titles = {"offline_speed": "Offline", "online_speed": "Online", "startup": "Start-up"}
@@ -142,6 +183,7 @@ def page() -> str:
         "tuning_speed": "Tuning",
     }
     lines = [INTRODUCTION, *(line for name, title in titles.items() for line in section(name, title))]
+    lines += learning_section()
     return "\n".join(lines).rstrip() + "\n"
 
 
