@@ -21,6 +21,7 @@ def results(seeds=5):
             "iterative": {"reward": [1.0, 1.5, 2.0 + noise], "kl": [0.0, 2.0, 4.0], "tokens": [4.5, 5.0, 6.0]},
             "concise": {"reward": [1.0, 2.0, 2.5], "kl": [0.0, 2.0, 4.0], "tokens": [4.5, 4.5, 4.0]},
             "random": {"reward": [1.0, 1.5, 1.8], "kl": [0.0, 2.0, 4.0], "tokens": [4.5, 5.0, 6.0]},
+            "judges": {"bradley-terry": 0.6 + noise, "pairwise": 0.8 + noise, "annotator": 0.9},
         }
 
     return [one(seed) for seed in range(seeds)]
@@ -34,12 +35,13 @@ def test_each_claim_is_judged_by_its_own_numbers():
                 result[arm][name] = values
         return [verdict.holds for verdict in rlhf_workflow.PAPER.verdicts(changed)]
 
-    assert holds() == [True] * 4
-    assert holds("offline", "reward", [1.0, 2.1]) == [False, True, True, True]
-    assert holds("concise", "reward", [1.0, 2.0, 1.9]) == [True, False, True, True]
-    assert holds("iterative", "reward", [1.0, 0.9, 2.0], seeds=1) == [True, True, True, True]
-    assert holds("iterative", "reward", [1.0, 0.9, 2.0], seeds=2) == [True, True, False, True]
-    assert holds("concise", "tokens", [4.5, 4.5, 6.1], seeds=1) == [True, True, True, False]
+    assert holds() == [True] * 5
+    assert holds("offline", "reward", [1.0, 2.1]) == [False, True, True, True, True]
+    assert holds("concise", "reward", [1.0, 2.0, 1.9]) == [True, False, True, True, True]
+    assert holds("iterative", "reward", [1.0, 0.9, 2.0], seeds=1) == [True, True, True, True, True]
+    assert holds("iterative", "reward", [1.0, 0.9, 2.0], seeds=2) == [True, True, False, True, True]
+    assert holds("judges", "pairwise", 0.64) == [True, True, True, True, False]
+    assert holds("concise", "tokens", [4.5, 4.5, 6.1], seeds=1) == [True, True, True, False, True]
 
 
 def test_one_round_without_further_sampling_is_plain_dpo_on_its_pairs():
@@ -50,8 +52,8 @@ def test_one_round_without_further_sampling_is_plain_dpo_on_its_pairs():
     source = start.collected(prompts, WORLD, plan)
     kept = []
 
-    def keep(groups, iteration, made=source._made):
-        rows, left_out = made(groups, iteration)
+    def keep(groups, iteration, learner, made=source._made):
+        rows, left_out = made(groups, iteration, learner)
         kept.extend(rows)
         return rows, left_out
 
@@ -88,5 +90,6 @@ def test_people_biased_towards_length_prefer_longer_responses():
 
 def test_quick_run(tmp_path):
     rows = quick(rlhf_workflow.PAPER, tmp_path)
-    assert [row["arm"] for row in rows] == ["before", *rlhf_workflow.ARMS.values()]
-    assert all(row["KL to the start, nats"] > 0.1 for row in rows[1:])
+    arms, judges = ["before", *rlhf_workflow.ARMS.values()], list(rlhf_workflow.JUDGES.values())
+    assert [row["arm"] for row in rows] == arms + judges
+    assert all(row["KL to the start, nats"] > 0.1 for row in rows[1 : len(arms)])
