@@ -76,7 +76,7 @@ class Collected:
         self.prompts, self.judge, self.plan, self.seed, self.sampler = list(prompts), judge, plan, seed, sampler
         self.recorded = list(recorded)
         self.iterations, self.steps, self.history = plan.iterations, plan.steps_per_iteration, plan.history
-        self.restart, self.fresh = plan.restart, OwnCompletions(seed, plan.max_tokens)
+        self.restart, self.fresh = plan.restart, OwnCompletions(seed, plan.max_tokens, stop=plan.stop)
 
     def rows(self, iteration: int, learner: Learner, folder: Path) -> list[EncodedRow]:
         """Rows of an iteration, with the reference's log-probabilities where the method needs them."""
@@ -215,7 +215,8 @@ class Collected:
             resets, position = generator.random(2)
             answer = row.get(self.plan.reset_column)
             ids = learner.encoder.encode(row["prompt"], answer).completion if answer else []
-            low, high = self.plan.min_prefix, len(ids)  # exclusive: the whole answer is never given
+            # Exclusive: the whole answer is never given, nor all that a completion may be.
+            low, high = self.plan.min_prefix, min(len(ids), self.plan.max_tokens)
             if resets >= self.plan.reset_fraction or high - low < 1:
                 prefixes.append([])
             else:

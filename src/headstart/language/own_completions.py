@@ -22,10 +22,13 @@ class OwnCompletions:
         seed: of prompts and completions.
         max_tokens: longest completion, in tokens.
         prompts: rows with a ``prompt`` that are completed, in shuffled passes; those of each batch by default.
+        stop: strings that end a completion.
     """
 
-    def __init__(self, seed: int, max_tokens: int, prompts: Sequence[Mapping[str, Any]] = ()):
-        self.seed, self.max_tokens, self.prompts = seed, max_tokens, list(prompts)
+    def __init__(
+        self, seed: int, max_tokens: int, prompts: Sequence[Mapping[str, Any]] = (), stop: tuple[str, ...] = ()
+    ):
+        self.seed, self.sampling, self.prompts = seed, Sampling(max_tokens=max_tokens, stop=stop), list(prompts)
 
     def needed(self, learner: Learner) -> bool:
         """Whether the method learns from them at all."""
@@ -37,18 +40,18 @@ class OwnCompletions:
         if not isinstance(method, HyPO) or not self.needed(learner) or step % method.online_every:
             return []
         if method.generations == 1 and step == 0:
-            warnings.warn("HyPO's KL has no baseline with generations=1, so it varies much; draw 2", stacklevel=2)
+            warnings.warn("HyPO's KL has no baseline with generations=1, so it varies much; draw 2", stacklevel=3)
         prompts = [next(iter(row.sides.values())).prompt for row in rows]
         if self.prompts:
             prompts = [learner.encoder.encode_prompt(row["prompt"]) for row in self._drawn(len(rows), step)]
         seed = int(np.random.SeedSequence((self.seed, 11, step)).generate_state(1, np.uint32)[0])
-        groups = learner.draw(prompts, method.generations, Sampling(max_tokens=self.max_tokens), seed)
+        groups = learner.draw(prompts, method.generations, self.sampling, seed)
         cut = [sample.truncated for samples in groups for sample in samples]
         if sum(cut) > 0.1 * len(cut):
             warnings.warn(
-                f"over a tenth of HyPO's completions are cut at {self.max_tokens} tokens: the KL is of their beginnings"
-                " alone; allow them more tokens",
-                stacklevel=2,
+                f"over a tenth of HyPO's completions are cut at {self.sampling.max_tokens} tokens: the KL is of their"
+                " beginnings alone; allow them more tokens",
+                stacklevel=3,
             )
         fresh = [
             EncodedRow({"online": Encoded(prompt, sample.ids, sample.truncated)})

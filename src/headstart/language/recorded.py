@@ -22,6 +22,7 @@ class Recorded:
         max_tokens: longest of those, in tokens.
         keep_reference: keep the reference model after its log-probabilities are there.
         prompts: rows with a ``prompt`` that HyPO completes; by default the prompts of each batch.
+        stop: strings that end its completions.
     """
 
     iterations = 1
@@ -36,9 +37,10 @@ class Recorded:
         max_tokens: int = 128,
         keep_reference: bool = True,
         prompts: Sequence[Mapping[str, Any]] = (),
+        stop: tuple[str, ...] = (),
     ):
         self.data, self.steps, self.keep_reference = data, steps, keep_reference
-        self.completions = OwnCompletions(seed, max_tokens, prompts)
+        self.completions = OwnCompletions(seed, max_tokens, prompts, stop)
 
     def rows(self, iteration: int, learner: Learner, folder: Path) -> list[EncodedRow]:
         """All of them, with the reference's log-probabilities where the method needs them."""

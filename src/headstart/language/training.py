@@ -18,7 +18,9 @@ import torch
 
 from headstart.core.causal_models import load_model
 from headstart.core.errors import UsageError
+from headstart.core.interruption import interruptions_put_off
 from headstart.core.progress import progress
+from headstart.core.registry import unknown
 from headstart.data.rows import check_rows, load_rows
 from headstart.judges.judge import Judge, PairJudge
 from headstart.language.actor_critic import ActorCritic
@@ -122,6 +124,8 @@ def train(
     notes: list[str] = []
     rows = None if data is None else _read(data, method.rows, "data", notes)
     asked = None if prompts is None else _read(prompts, "prompt", "prompts", notes)
+    if online and plan.reset_fraction and asked is not None:
+        _check_resets(asked, plan.reset_column, notes)
     held = None if held_out is None else _read(held_out, "prompt", "held-out prompts", notes)
     judge_name = judge if isinstance(judge, str) else type(judge).__name__ if judge is not None else None
     judged_by = _judge(judge)
@@ -161,7 +165,7 @@ def train(
         if not online:
             assert rows is not None
             steps = training.total_steps(len(rows))
-            source = Recorded(rows, steps, seed, plan.max_tokens, held is not None, asked or ())
+            source = Recorded(rows, steps, seed, plan.max_tokens, held is not None, asked or (), plan.stop)
         else:
             assert asked is not None
             assert judged_by is not None
@@ -233,13 +237,22 @@ def _train_seed(
         learner.load(done.folder)
         return
     total = source.iterations * source.steps
+
+    def look(steps: int) -> None:
+        bar.update(steps)
+        if together.told(asked) and steps < total:
+            trainer._save()
+            raise KeyboardInterrupt
+
     with (
+        interruptions_put_off() as asked,
         folder.record() if together.first else nullcontext() as recorder,
         progress(f"{learner.method.name}, seed {seed}", total, show_progress and together.first) as bar,
     ):
         if recorder is not None:
             recorder.note([line for line in notes if line not in folder.notes()])
-        Trainer(learner, source, seed, recorder, folder.path, evaluation, bar.update).run()
+        trainer = Trainer(learner, source, seed, recorder, folder.path, evaluation, look)
+        trainer.run()
         cut = learner.encoder.truncations
         if recorder is not None and (cut.prompts or cut.completions):
             recorder.note([f"tokens: {cut}"])
@@ -292,6 +305,15 @@ def _check_plan(method: LanguageMethod, plan: Online) -> None:
         )
     if plan.by_critic and not isinstance(method, PPO):
         raise UsageError(f"a critic teaches ppo; {method.name} takes advantage leave_one_out or group_normalized")
+
+
+def _check_resets(prompts: Sequence[Mapping[str, Any]], column: str, notes: list[str]) -> None:
+    """Refuse resets to answers that no prompt has; note how many prompts have none."""
+    without = sum(not row.get(column) for row in prompts)
+    if without == len(prompts):
+        raise unknown("reset_column of the prompts", column, sorted(set(prompts[0]) - {"prompt", "row_id"}))
+    if without:
+        notes.append(f"prompts: {without} of {len(prompts)} have no {column}, so their completions begin at the prompt")
 
 
 def _judge(judge: Any) -> Judge | PairJudge | SelfJudge | None:
