@@ -1,4 +1,4 @@
-"""A run killed at any moment continues to the very parameters it would have reached."""
+"""A run stopped or killed at any moment continues to the very parameters it would have reached."""
 
 import os
 import random
@@ -21,10 +21,12 @@ from headstart.control.plan import offline, online, warmup
 from headstart.control.sac import SAC
 from headstart.control.trainer import Settings
 from headstart.control.training import resume, train
+from headstart.core.interruption import let_sigterm_interrupt
 from headstart.runs.folder import RunFolder
 from pathlib import Path
 
 folder, world = sys.argv[1:]
+let_sigterm_interrupt()
 if Path(folder).exists():
     resume(folder, workers=1, show_progress=False)
 else:
@@ -46,6 +48,20 @@ def finish(folder: Path, world: str, steps: int) -> None:
     assert process.wait() == 0, process.stderr and process.stderr.read()
 
 
+def stop(folder: Path, world: str, steps: int) -> None:
+    """Ask the run to stop while its first piece of work is being done; there is no checkpoint yet."""
+    process, seed = start(folder, world, steps), folder / "seed-0"
+    while not (seed / "lock").exists() or RunFolder.open(folder).seed(0).status().state != "running":
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate()
+    assert "stopping as soon as a checkpoint is written" in said
+    status, latest = (found := RunFolder.open(folder).seed(0)).status(), found.checkpoints.latest()
+    assert (status.state, latest.progress) == ("stopped", 50)
+    assert latest.metadata["environment_steps"] == status.environment_steps == 50
+
+
 def outcome(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], list]:
     seed = RunFolder.open(folder).seed(0)
     latest = seed.checkpoints.latest()
@@ -55,13 +71,14 @@ def outcome(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray],
 
 
 @pytest.mark.parametrize(("world", "steps", "kills"), [("pendulum", 1000, 2), ("Hopper-v5", 600, 2)])
-def test_killed_at_random_moments_a_run_ends_bit_for_bit_the_same(tmp_path, world, steps, kills):
+def test_stopped_and_killed_at_random_moments_a_run_ends_bit_for_bit_the_same(tmp_path, world, steps, kills):
     finish(tmp_path / "whole", world, steps)
     generator = random.Random(world)
+    stop(tmp_path / "killed", world, steps)
     for _ in range(kills):
         process = start(tmp_path / "killed", world, steps)
-        # Past the first checkpoint at the earliest, then at any moment, in the middle of writing too.
-        while process.poll() is None and not list((tmp_path / "killed").glob("seed-0/checkpoints/0*")):
+        # Past a checkpoint of its own at the earliest, then at any moment, in the middle of writing too.
+        while process.poll() is None and not list((tmp_path / "killed").glob("seed-0/checkpoints/*00")):
             time.sleep(0.01)
         time.sleep(generator.uniform(0.0, 0.6))
         process.send_signal(signal.SIGKILL)

@@ -128,8 +128,10 @@ def _train(name: str, arguments: Sequence[str]) -> int:
     parser = dataclasses.make_dataclass("Training", fields, kw_only=True)
     parser.__doc__ = kind.__doc__
     given = tyro.cli(parser, args=list(arguments), prog=f"headstart lm {name}")
+    from headstart.core.interruption import let_sigterm_interrupt
     from headstart.language.processes import launch, processes
 
+    let_sigterm_interrupt()
     options = given.options
     if options.processes < 1:
         raise UsageError(f"processes is {options.processes}; expected 1 or more")

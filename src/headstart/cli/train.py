@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,9 +65,10 @@ def train(arguments: Sequence[str]) -> int:
     from headstart.control.trainer import Settings
     from headstart.control.training import train as train_method
     from headstart.core.compilation import keep_compiled_programs
+    from headstart.core.interruption import let_sigterm_interrupt
 
     keep_compiled_programs()
-    _stop_when_told()
+    let_sigterm_interrupt()
     kind = METHODS.get(arguments[0])
     flat = tyro.conf.OmitArgPrefixes
     fields: list[Any] = [
@@ -116,9 +116,10 @@ def resume(arguments: Sequence[str]) -> int:
     """Run ``headstart resume``."""
     import tyro
 
+    from headstart.core.interruption import let_sigterm_interrupt
     from headstart.runs.folder import RunFolder
 
-    _stop_when_told()
+    let_sigterm_interrupt()
     options = tyro.cli(
         tyro.conf.configure(tyro.conf.PositionalRequiredArgs)(ResumeOptions),
         args=list(arguments),
@@ -136,11 +137,6 @@ def resume(arguments: Sequence[str]) -> int:
     keep_compiled_programs()
     _summarise(resume_run(options.run, workers=options.workers, show_progress=not options.quiet))
     return 0
-
-
-def _stop_when_told() -> None:
-    """Let SIGTERM stop training as Ctrl-C does: shells start background jobs that ignore SIGINT."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _summarise(run: Any) -> None:

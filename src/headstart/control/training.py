@@ -21,6 +21,7 @@ from headstart.control.resolving import resolve
 from headstart.control.trainer import Parts, Settings, Trainer
 from headstart.control.workers import run_workers
 from headstart.core.errors import UsageError
+from headstart.core.interruption import interruptions_put_off
 from headstart.core.progress import progress
 from headstart.core.specs import spec_to_json
 from headstart.data.experience import Experience
@@ -144,7 +145,7 @@ def train(
     check_plan(plan, data is not None, world is not None, settings.worlds)
     parts = resolve(method, world, data, plan, settings, init_from)
     config = {
-        "method": method_to_json(method),
+        "method": method_to_json(parts.method),
         "world": _world_record(world, parts.world_name),
         "data": _data_record(data, parts.data),
         "plan": plan_to_json(plan),
@@ -199,9 +200,18 @@ def train_seeds(
 
 
 def train_seed(folder: SeedFolder, parts: Parts, watch: Callable[[int], None]) -> None:
-    """Train one seed, from its latest checkpoint if it has one."""
-    with folder.record() as recorder:
-        trainer = Trainer(parts, folder.seed, recorder, watch)
+    """Train one seed, from its latest checkpoint if it has one; asked to stop, it writes another one first."""
+    total = sum(phase.steps for phase in parts.plan)
+
+    def look(done: int) -> None:
+        watch(done)
+        if asked() and done < total:
+            if recorder.checkpoints.latest_progress() != done:
+                trainer.save()
+            raise KeyboardInterrupt
+
+    with interruptions_put_off() as asked, folder.record() as recorder:
+        trainer = Trainer(parts, folder.seed, recorder, look)
         checkpoint = recorder.checkpoints.latest()
         if checkpoint is not None:
             trainer.restore(checkpoint)

@@ -12,20 +12,21 @@ def main(path: str, seed: int) -> int:
     from headstart.control.training import parts_of, train_seed
     from headstart.core.compilation import keep_compiled_programs
     from headstart.core.errors import HeadstartError
+    from headstart.core.interruption import let_sigterm_interrupt
     from headstart.runs.folder import RunFolder
 
     def watch(done: int) -> None:
-        print(json.dumps({"progress": done}), flush=True)
+        try:
+            print(json.dumps({"progress": done}), flush=True)
+        except BrokenPipeError:  # whoever started it is gone
+            signal.raise_signal(signal.SIGTERM)
 
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
+    let_sigterm_interrupt()
     keep_compiled_programs()
     run = RunFolder.open(path)
     try:
         train_seed(run.seed(seed), parts_of(run), watch)
-    except (KeyboardInterrupt, BrokenPipeError):
+    except KeyboardInterrupt:
         return 130
     except HeadstartError as error:
         print(error, file=sys.stderr)

@@ -34,6 +34,7 @@ def run_workers(run: RunFolder, seeds: Sequence[int], workers: int, total: int, 
         show_progress: whether to show one bar over all seeds.
 
     Raises:
+        KeyboardInterrupt: asked to stop; the seeds that ran have written their checkpoints.
         HeadstartError: seeds failed (the others are trained to their end first); says which and why.
     """
     waiting, running, done = list(seeds), {}, dict.fromkeys(seeds, 0)
@@ -53,9 +54,9 @@ def run_workers(run: RunFolder, seeds: Sequence[int], workers: int, total: int, 
                     else:
                         selector.unregister(key.fileobj)
                         running.pop(seed).wait()
-    finally:
-        for process in running.values():
-            process.terminate()
+    except BaseException:
+        _stop(list(running.values()))
+        raise
     failures = []
     for seed in seeds:
         status = run.seed(seed).status()
@@ -77,6 +78,22 @@ def _start(path: Path, seed: int) -> subprocess.Popen:
             env=os.environ | ONE_THREAD,
             text=True,
         )
+
+
+def _stop(processes: Sequence[subprocess.Popen]) -> None:
+    """Let processes write their checkpoints and end; asked once more meanwhile, they are told to end at once."""
+    print(
+        "stopping as soon as every seed has written a checkpoint; once more stops at once", file=sys.stderr, flush=True
+    )
+    for process in processes:
+        process.terminate()
+    try:
+        for process in processes:
+            process.communicate()
+    except KeyboardInterrupt:
+        for process in processes:
+            process.terminate()
+        raise
 
 
 def _last_words(log: Path) -> str:

@@ -289,10 +289,8 @@
     button.textContent = run.stop.asked ? "Stopping…" : "Stop";
     button.title = run.stop.why_not ?? "";
     button.onclick = () => {
-      const behind = run.seeds.filter((seed) => seed.state === "running" && seed.checkpoint === null).length;
       at("ask-what").textContent = `This ends ${run.stop.processes.join(", ")}.`;
-      at("ask-after").textContent = (behind ? "There is no checkpoint yet: going on would begin anew. " : "What came after the latest checkpoint is done again when you go on. ") +
-        `To go on: headstart resume ${run.path}`;
+      at("ask-after").textContent = `A checkpoint is written first. To go on: headstart resume ${run.path}`;
       at("ask").returnValue = "no";
       at("ask").onclose = async () => {
         if (at("ask").returnValue !== "yes") return;

@@ -53,7 +53,8 @@ def trainers(run: RunFolder) -> list[Process]:
 def stop(run: RunFolder) -> list[Process]:
     """Tell the processes that train a run to stop, and return them without waiting for their end.
 
-    They mark their seeds stopped; ``headstart resume`` goes on from the latest checkpoints.
+    They write a checkpoint, then mark their seeds stopped; ``headstart resume`` goes on from there. Told a second time,
+    they end at once.
 
     Raises:
         UsageError: see ``trainers``; or a process heeds neither SIGINT nor SIGTERM. None has been told.
