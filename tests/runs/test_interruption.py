@@ -18,29 +18,38 @@ def handlers():
         signal.signal(number, handler)
 
 
-def test_asked_once_the_work_goes_on_until_it_looks():
-    with pytest.raises(KeyboardInterrupt, match="looked"), interruptions_put_off() as asked:
-        assert not asked()
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGTERM)
-        assert asked()
-        raise KeyboardInterrupt("looked")
+def during(*numbers):
+    """What the work sees that is told by these signals; raises what they come to."""
+    with interruptions_put_off() as asked:
+        seen.append(asked())
+        for number in numbers:
+            signal.raise_signal(number)
+            seen.append(asked())
+
+
+seen: list[bool] = []
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ((signal.SIGINT, signal.SIGTERM), [False, True, True]),
+        ((signal.SIGTERM, signal.SIGTERM), [False, True]),
+        ((signal.SIGINT, signal.SIGTERM, signal.SIGINT), [False, True, True]),
+    ],
+)
+def test_the_first_asks_and_the_same_again_acts_at_once(numbers, expected):
+    seen.clear()
+    with pytest.raises(KeyboardInterrupt):
+        during(*numbers)
+    assert seen == expected
     assert signal.getsignal(signal.SIGTERM) is signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_asked_twice_it_ends_at_once():
-    with pytest.raises(KeyboardInterrupt), interruptions_put_off():
-        signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGTERM)
-        raise AssertionError("went on")
-
-
-def test_a_question_that_nobody_looked_at_is_not_lost():
-    reached = False
-    with pytest.raises(KeyboardInterrupt), interruptions_put_off():
-        signal.raise_signal(signal.SIGINT)
-        reached = True
-    assert reached
+def test_nobody_asks():
+    seen.clear()
+    during()
+    assert seen == [False]
 
 
 def test_what_is_ignored_stays_ignored():
