@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 import argparse
-import statistics
+import os
+from dataclasses import asdict
 
-from benchmarks.measure import Side, compare, record
+import numpy as np
 
-TASK = {"rows": 20_000, "method": "iql", "hidden": [128, 128], "batch": 128, "window": 500}
-SIDES = {"1,000 scalars a second": 1000, "one log a window": 0}
+from benchmarks.measure import Side, record
+
+TASK = {"rows": 20_000, "method": "iql", "hidden": [128, 128], "batch": 128, "window": 500, "scalars_per_second": 1000}
+SIDES = ("1,000 scalars a second", "one log a window")
+
+
+def cost(often: list[float], seldom: list[float], resamples: int = 20_000) -> list[float]:
+    """Percent by which the first rates are below the second, in the median pair; its 95 % bootstrap interval about it.
+
+    Returns:
+        lower end, median, upper end.
+    """
+    costs = 100 * (1 - np.array(often) / np.array(seldom))
+    drawn = np.random.default_rng(0).choice(costs, (resamples, len(costs)))
+    low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
+    return [float(low), float(np.median(costs)), float(high)]
 
 
 def main() -> None:
     """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of training in one measurement")
+    parser.add_argument("--pairs", type=int, default=50, help="trainings with and without, in one process, in turn")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of one training")
     options = parser.parse_args()
+    task = TASK | {"seconds": options.seconds, "pairs": options.pairs}
+    load = round(os.getloadavg()[0], 1)
+    report = Side("headstart", ".venv", "headstart_logging.py", task).measure("one")
+    shared = {name: report[name] for name in ("peak_memory_mib", "seconds_before", "versions")}
     sides = [
-        Side(name, ".venv", "headstart_logging.py", TASK | {"seconds": options.seconds, "scalars_per_second": rate})
-        for name, rate in SIDES.items()
+        asdict(Side(name, ".venv", "headstart_logging.py", task))
+        | {key: {"one": rates} for key, rates in side.items()}
+        | shared
+        for name, side in zip(SIDES, report["sides"], strict=True)
     ]
-    numbers = compare(sides, options.repetitions, ["one"])
-    measures = numbers["sides"][0].pop("measures")
-    numbers["sides"][1].pop("measures")
+    rates, processor_rates = ([side[key]["one"] for side in sides] for key in ("rates", "processor_rates"))
+    measures = {
+        f"cost to training, % (median of {options.pairs} pairs, 95 % interval)": cost(*rates),
+        f"cost in processor time, % (median of {options.pairs} pairs, 95 % interval)": cost(*processor_rates),
+        **report["measures"],
+    }
     for title, values in measures.items():
-        print(f"  {title:40} {statistics.median(values):.3f}")
+        print(f"  {title:75} {np.median(values):8.3f} ({min(values):.3f} to {max(values):.3f})")
+    numbers = {"sides": sides, "load_average": [load]}
     record("logging_cost", {"unit": "updates/s", "comparisons": {"IQL, offline": numbers}, "measures": measures})
 
 

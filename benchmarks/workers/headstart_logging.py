@@ -1,4 +1,4 @@
-"""Offline updates a second of ``train``, its metrics logged often or once a window; and the time that logging took."""
+"""Offline updates a second of ``train``, its metrics logged often and seldom in turn; and the time of logging."""
 
 from __future__ import annotations
 
@@ -20,24 +20,35 @@ from headstart.runs.folder import Recorder
 task = read_task()
 window, folder = task["window"], Path(tempfile.mkdtemp())
 data = experience(task["rows"])
-spent = {"seconds": 0.0, "processor": 0.0, "scalars": 0}
+spent = {"seconds": 0.0, "scalars": 0}
 log = Recorder.log
 
 
 def timed_log(recorder: Recorder, updates: int, steps: int, phase: str, values: dict) -> None:
     """``Recorder.log``, with its time."""
-    start, start_processor = time.perf_counter(), time.process_time()
+    start = time.perf_counter()
     log(recorder, updates, steps, phase, values)
     spent["seconds"] += time.perf_counter() - start
-    spent["processor"] += time.process_time() - start_processor
     spent["scalars"] += len(values)
 
 
+def processor_seconds() -> float:
+    """Of all threads of this process."""
+    return sum(os.times()[:2])
+
+
 def run(updates: int, name: str, log_every: int) -> dict:
-    """Train; updates and seconds of training at every window's end, and the seconds of clock and processor in all."""
-    spent.update(seconds=0.0, processor=0.0, scalars=0)
-    start, start_processor = time.perf_counter(), sum(os.times()[:4])
-    finished = train(
+    """Train; updates a second from the first window's end to the end of training, by the clock and by the processor."""
+    spent.update(seconds=0.0, scalars=0)
+    begun = {}
+
+    def mark(trainer_recorder: Recorder, done: int, *others: object) -> None:
+        timed_log(trainer_recorder, done, *others)
+        if done >= window and not begun:
+            begun.update(updates=done, clock=time.perf_counter(), processor=processor_seconds(), **spent)
+
+    Recorder.log = mark
+    train(
         replace(METHODS.get(task["method"])(), batch_size=task["batch"], hidden=tuple(task["hidden"])),
         data=data,
         plan=[offline(updates)],
@@ -45,30 +56,35 @@ def run(updates: int, name: str, log_every: int) -> dict:
         settings=Settings(log_every=log_every, evaluate_every=log_every * 10**9, checkpoint_every=log_every * 10**9),
         show_progress=False,
     )
-    seconds, processor = time.perf_counter() - start, sum(os.times()[:4]) - start_processor
-    rows = finished.metrics().select("updates", "time").unique().sort("updates").rows()
-    return {"seconds": seconds, "processor": processor, "marks": rows[:: max(1, window // log_every)]}
+    seconds = time.perf_counter() - begun["clock"]
+    return {
+        "rate": (updates - begun["updates"]) / seconds,
+        "processor_rate": (updates - begun["updates"]) / (processor_seconds() - begun["processor"]),
+        "scalars": (spent["scalars"] - begun["scalars"]) / seconds,
+        "part": 100 * (spent["seconds"] - begun["seconds"]) / seconds,
+    }
 
 
-Recorder.log = timed_log
+start = time.perf_counter()
 run(2 * window, "compiling", window)
-first = run(3 * window, "warmup", window)
-(updates_before, before), *_, (updates_after, after) = first["marks"]
-pace = (updates_after - updates_before) / (after - before)
-scalars = spent["scalars"] / 3  # of a log, of which there were three
-log_every = max(1, round(pace * scalars / task["scalars_per_second"])) if task["scalars_per_second"] else window
-run(2 * log_every, "compiling-again", log_every)
-updates = max(window, round(task["seconds"] * pace / window) * window)
-measured = run(updates, "measured", log_every)
-begun, *_, last = measured["marks"]
+names = spent["scalars"] // 2
+pace = run(6 * window, "warm-up", window)["rate"]
+often = max(1, round(pace * names / task["scalars_per_second"]))
+updates = (1 + max(1, round(task["seconds"] * pace / window))) * window
+before = time.perf_counter() - start
+turns: dict[int, list[dict]] = {often: [], window: []}
+for pair in range(task["pairs"]):
+    for log_every in (often, window) if pair % 2 == 0 else (window, often):
+        turns[log_every].append(run(updates, f"{pair}-{log_every}", log_every))
 report = {
-    "per_second": [(last[0] - begun[0]) / (last[1] - begun[1])],
-    "per_processor_second": [updates / measured["processor"]],
-    "seconds_before": first["seconds"],
+    "sides": [
+        {"rates": [turn["rate"] for turn in side], "processor_rates": [turn["processor_rate"] for turn in side]}
+        for side in turns.values()
+    ],
+    "seconds_before": before,
     "measures": {
-        "scalars logged a second": round(spent["scalars"] / measured["seconds"], 1),
-        "part of the time of training, %": round(100 * spent["seconds"] / measured["seconds"], 3),
-        "part of its processor time, %": round(100 * spent["processor"] / measured["processor"], 3),
+        "scalars logged a second": [turn["scalars"] for turn in turns[often]],
+        "part of the time of training within `Recorder.log`, %": [turn["part"] for turn in turns[often]],
     },
 }
 write_report(report, headstart=version("headstart"), jax=jax.__version__)
