@@ -234,3 +234,47 @@ def test_stale_anchors_are_named(key_words, prompts, tmp_path):
     check_anchors(parts[1], 2)
     with pytest.raises(UsageError, match="after 0, 2 steps, but this iteration began after 4"):
         check_anchors(parts[0] + parts[1], 4)
+
+
+class Failing(Constant):
+    """Raises until it is mended."""
+
+    broken = True
+
+    def score(self, prompts, completions, columns=None):
+        if Failing.broken:
+            raise ValueError("no luck")
+        return [float(len(text)) for text in completions]
+
+
+def test_a_judge_that_fails_is_named_and_once_mended_the_run_goes_on(key_words, prompts, tmp_path):
+    _, folder = key_words
+    plan = replace(PLAN, iterations=1, prompts_per_iteration=8)
+    given = {"prompts": prompts, "judge": Failing(), "plan": plan, "training": FAST, "folder": tmp_path / "run",
+             "show_progress": False}  # fmt: skip
+    with pytest.warns(UserWarning, match="16 completions are set aside"), pytest.raises(UsageError, match="no luck"):
+        train("dpo", folder, **given)
+    Failing.broken = False
+    run = train("dpo", folder, resume=True, **given)
+    place = run.path / "seed-0/iterations/000"
+    aside = [json.loads(line) for line in (place / "refused.jsonl").read_text().splitlines()]
+    judged = [json.loads(line) for line in (place / "completions.jsonl").read_text().splitlines()]
+    assert [[one["completion"] for one in group["left_out"]] for group in aside] == [g["completions"] for g in judged]
+    Failing.broken = True
+
+
+def test_what_was_cut_is_told(key_words, prompts, tmp_path, capsys):
+    world, folder = key_words
+    text = world.text(world.read_prompts([prompts[0]["prompt"]])[0])
+    pairs = [{**row, "chosen": text, "rejected": text.split()[0]} for row in prompts[:4]]
+    train("dpo", folder, pairs, training=replace(FAST, max_completion_tokens=2), folder=tmp_path / "run",
+          show_progress=False)  # fmt: skip
+    assert "4 completions on the right" in capsys.readouterr().err
+
+
+def test_resets_to_a_column_that_no_prompt_has_are_refused(key_words, prompts, tmp_path):
+    world, folder = key_words
+    plan = replace(PLAN, pairing="each", reset_fraction=0.5, reset_column="choosen")
+    rows = [{**row, "chosen": "a"} for row in prompts]
+    with pytest.raises(UsageError, match="did you mean chosen"):
+        train("rloo", folder, prompts=rows, judge=world, plan=plan, folder=tmp_path / "run", show_progress=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,10 @@ def rows(arguments: Sequence[str]) -> int:
     if options.make == "picked":
         dataset = _picked(dataset, options.data)
     elif judge is None:
-        dataset = check_rows(dataset, "scored").dataset
+        checked = check_rows(dataset, "scored")
+        dataset = checked.dataset
+        if checked.dropped:
+            print(f"{options.data}: {checked}", file=sys.stderr)
     elif missing := {"prompt", "completions"} - set(dataset.column_names):
         raise DataError(f"{options.data} has no column {', '.join(sorted(missing))}")
     dataset = dataset.remove_columns([name for name in UNUSED if name in dataset.column_names])

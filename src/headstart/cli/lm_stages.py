@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -177,7 +178,10 @@ def beside(out: Path, what: str) -> Path:
 
 
 def _rows(name: str, kind: Any) -> list[Row]:
-    return [dict(row) for row in check_rows(load_rows(name), kind).dataset]
+    checked = check_rows(load_rows(name), kind)
+    if checked.dropped:
+        print(f"{name}: {checked}", file=sys.stderr)
+    return [dict(row) for row in checked.dataset]
 
 
 def _engine(given: Any) -> tuple[TransformersSampler, Encoder, Any]:

@@ -50,8 +50,8 @@ def load_model(name_or_path: str | Path, *, dtype: str = "float32", device: str 
         where, options = (source if source.exists() else str(source)), {}
         if source.is_dir():
             _require_weights(source)
-        elif source.is_absolute() or str(source).startswith(".") or len(source.parts) > 2:
-            raise UsageError(f"no model at {source}: no such folder")
+        elif source.is_absolute() or str(name_or_path).startswith(".") or len(source.parts) > 2:
+            raise UsageError(f"no model at {name_or_path}: no such folder")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options)
         loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(

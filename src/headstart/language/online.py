@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -84,6 +85,20 @@ class Collected:
             keep_weights(learner, folder / WEIGHTS)
         groups = self._completions(iteration, learner, folder / "completions.jsonl")
         kept = [self._ended(group) for group in groups if len(group["completions"]) > 0]
+        refused = [one["reason"] for group in groups for one in group.get("left_out", ())]
+        if refused and learner.processes.first:
+            warnings.warn(
+                f"iteration {iteration}: {len(refused)} completions are set aside, such as one because: {refused[0]};"
+                f" they are listed in {folder / 'completions.jsonl'}",
+                stacklevel=2,
+            )
+        if not kept:
+            aside = folder / "refused.jsonl"
+            learner.processes.told(lambda: (folder / "completions.jsonl").replace(aside) and None)
+            raise UsageError(
+                f"iteration {iteration}: every completion was set aside, such as one because: {refused[0]}; mend the"
+                f" judge and resume the run, which draws them again ({aside} lists what was refused)"
+            )
         if self.plan.pairing == "each":
             return learner.prepare(self._each(kept, learner))
         made, left_out = learner.processes.told(lambda: self._made(kept, iteration, learner))

@@ -255,6 +255,7 @@ def _train_seed(
         trainer.run()
         cut = learner.encoder.truncations
         if recorder is not None and (cut.prompts or cut.completions):
+            print(f"tokens: {cut}", file=sys.stderr)
             recorder.note([f"tokens: {cut}"])
         learner.export(folder.path / "model")
     together.told(bool)  # the others wait for the model
