@@ -110,17 +110,11 @@ class GardenPaths:
     def sampled_accuracy(self) -> float:
         """Probability that a response of the author is right, over all questions."""
         right, usual = self._facts
-        return float(
-            np.mean(
-                [
-                    sum(
-                        way.probability * self._odds(way, int(usual[w, problem]))[right[problem]]
-                        for w, way in enumerate(self.ways)
-                    )
-                    for problem in range(self.questions)
-                ]
-            )
-        )
+        total = 0.0
+        for number, way in enumerate(self.ways):
+            for problem in range(self.questions):
+                total += way.probability * float(self._odds(way, int(usual[number, problem]))[right[problem]])
+        return total / self.questions
 
     def _odds(self, way: Way, usual: int) -> Float[np.ndarray, " answer"]:
         odds = np.full(self.answers, (1 - way.certain) / (self.answers - 1))
