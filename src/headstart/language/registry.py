@@ -34,7 +34,7 @@ METHODS.add("xpo", f"{_AT}.xpo:XPO", "online DPO with optimism against the compa
 METHODS.add("vpo", f"{_AT}.vpo:VPO", "DPO with a value term: optimism online, pessimism offline")
 METHODS.add("hypo", f"{_AT}.hypo:HyPO", "DPO on recorded pairs with a KL penalty on own completions")
 METHODS.add("sharpening", f"{_AT}.sharpening:Sharpening", "regression on the model's own judgement of its answers")
-METHODS.add("ppo", f"{_AT}.policy_gradient:PPO", "clipped policy gradient on drawn tokens")
+METHODS.add("ppo", f"{_AT}.policy_gradient:PPO", "proximal policy optimisation, with a critic unless told otherwise")
 METHODS.add("rloo", f"{_AT}.policy_gradient:REINFORCE", "REINFORCE with the other samples of a prompt as baseline")
 
 
