@@ -1,4 +1,4 @@
-"""Offline updates a second of ``train``, its metrics logged often and seldom in turn; and the time of logging."""
+"""Offline updates a second of training, its metrics logged often and seldom in turn; and the time of logging."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from headstart_data import experience
 from task import read_task, write_report
 
 from headstart.control.registry import METHODS
-from headstart.control.training import Settings, offline, train
-from headstart.runs.folder import Recorder
+from headstart.control.resolving import resolve
+from headstart.control.training import Settings, offline, train_seed
+from headstart.runs.folder import Recorder, RunFolder
 
 task = read_task()
 window, folder = task["window"], Path(tempfile.mkdtemp())
 data = experience(task["rows"])
+method = replace(METHODS.get(task["method"])(), batch_size=task["batch"], hidden=tuple(task["hidden"]))
 spent = {"seconds": 0.0, "scalars": 0}
 log = Recorder.log
 
@@ -38,24 +40,17 @@ def processor_seconds() -> float:
 
 
 def run(updates: int, name: str, log_every: int) -> dict:
-    """Train; updates a second from the first window's end to the end of training, by the clock and by the processor."""
+    """Train; updates a second from a window's end on to the end of training, by the clock and by the processor."""
     spent.update(seconds=0.0, scalars=0)
     begun = {}
 
-    def mark(trainer_recorder: Recorder, done: int, *others: object) -> None:
-        timed_log(trainer_recorder, done, *others)
+    def mark(done: int) -> None:
         if done >= window and not begun:
             begun.update(updates=done, clock=time.perf_counter(), processor=processor_seconds(), **spent)
 
-    Recorder.log = mark
-    train(
-        replace(METHODS.get(task["method"])(), batch_size=task["batch"], hidden=tuple(task["hidden"])),
-        data=data,
-        plan=[offline(updates)],
-        folder=folder / name,
-        settings=Settings(log_every=log_every, evaluate_every=log_every * 10**9, checkpoint_every=log_every * 10**9),
-        show_progress=False,
-    )
+    often = {"log_every": log_every, "evaluate_every": log_every * 10**9, "checkpoint_every": log_every * 10**9}
+    parts = resolve(method, None, data, [offline(updates)], Settings(**often), None)
+    train_seed(RunFolder.create(folder / name, {}, [0]).seed(0), parts, mark)
     seconds = time.perf_counter() - begun["clock"]
     return {
         "rate": (updates - begun["updates"]) / seconds,
@@ -65,6 +60,7 @@ def run(updates: int, name: str, log_every: int) -> dict:
     }
 
 
+Recorder.log = timed_log
 start = time.perf_counter()
 run(2 * window, "compiling", window)
 names = spent["scalars"] // 2
