@@ -5,10 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from headstart.control.handover import hand_over
 from headstart.control.iql import IQL
+from headstart.control.plan import offline, online
 from headstart.control.xql import XQL, gumbel_loss
 from headstart.core.specs import Box, Discrete, Spec
 from headstart.data.batch import Batch
+from tests.control.tiny_problem import SPEC, initial, quick, recorded
 
 CONTINUOUS = Spec(Box.uniform((2,), -1, 1), Box.uniform((1,), -1, 1))
 DISCRETE = Spec(Box.uniform((2,), -1, 1), Discrete(3))
@@ -182,3 +185,20 @@ def test_the_best_action_of_a_one_step_problem_is_found(method, spec):
         assert errors.max() < 0.5 * 0.6 * np.sqrt(1 / 3)  # half of an imitator's
         assert np.abs(tried).max() <= 1
         assert np.any(tried != greedy)
+
+
+def test_the_policys_schedule_spans_the_plan_and_is_constant_where_learning_goes_online():
+    assert IQL().for_plan([offline(50_000)], 1).actor_decay_steps == 50_000
+    assert IQL().for_plan([offline(50_000), online(10)], 1).actor_decay_steps is None
+    assert IQL(actor_decay_steps=7).for_plan([offline(50_000)], 1).actor_decay_steps == 7
+    assert XQL().for_plan([offline(9)], 1) == XQL(actor_decay_steps=9)
+
+
+def test_a_schedule_begins_again_when_another_run_goes_on_from_what_was_learned():
+    method = IQL(hidden=(8,), actor_decay_steps=2)
+    state = initial(method)
+    learned = quick(method.update)(state, recorded(0, 16), jax.random.key(0))[0]
+    state, lines = hand_over(learned, method, method, SPEC, jax.random.key(1))
+    assert "actor: carried over, with its optimiser state" in lines
+    adam, schedule = state.optimizers["actor"]
+    assert int(schedule.count) == 0 < int(adam.count)

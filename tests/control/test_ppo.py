@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 
 from headstart.control.export import export_onnx
+from headstart.control.plan import online
 from headstart.control.policy import Policy
 from headstart.control.ppo import PPO, DiscretePPO, Rollout, Statistics
 from headstart.control.preprocessing import Preprocessor
@@ -162,3 +163,10 @@ def test_a_rollout_that_does_not_divide_is_refused():
 def test_defaults_for_discrete_actions_refuse_continuous_ones():
     with pytest.raises(UsageError, match="ppo-discrete needs discrete actions"):
         DiscretePPO().check(SPEC)
+
+
+def test_the_step_size_is_annealed_over_the_rollouts_of_the_plan():
+    assert PPO().for_plan([online(1_000_000)], 1).annealing_rollouts == 489
+    assert DiscretePPO().for_plan([online(500_000)], 4).annealing_rollouts == 977
+    assert PPO(annealing_rollouts=None).for_plan([online(10)], 1).annealing_rollouts is None
+    assert PPO(annealing_rollouts=488).for_plan([online(10)], 1).annealing_rollouts == 488

@@ -56,6 +56,7 @@ def test_offline_then_online_is_one_plan(tmp_path):
     assert table["updates"].to_list() == [0, 100, 100, 100, 100, 300]
     assert table["environment_steps"].to_list() == [0, 0, 0, 50, 50, 150]
     assert run.folder.state() == "finished"
+    assert run.folder.config["method"]["actor_decay_steps"] is None  # what the plan made of it
 
 
 def test_seeds_differ_and_repeat(tmp_path):

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from headstart.control.method import Method, State
@@ -24,7 +25,7 @@ def hand_over(state: State, source: Method, target: Method, spec: Spec, key: PRN
     By name, for every network of ``target``:
 
     - one of the same structure and shapes is carried over, and so are its target network and the state of its
-      optimiser where these match too (step sizes are the new method's own);
+      optimiser where these match too (step sizes are the new method's own, and a schedule of them begins again);
     - a deterministic or Gaussian policy becomes a tanh-Gaussian one with the same greedy actions: the mean is carried
       over, and the log standard deviation no longer depends on the observation. It begins at what the Gaussian had
       learned, before the squashing, or at ``DETERMINISTIC_LOG_STD``. Its optimiser starts afresh;
@@ -56,7 +57,7 @@ def hand_over(state: State, source: Method, target: Method, spec: Spec, key: PRN
         elif _alike(old, new):
             nets[name] = old
             carried = optimizer is not None and _alike(from_optimizer, optimizer)
-            optimizer = from_optimizer if carried else optimizer
+            optimizer = _with_schedules_restarted(from_optimizer) if carried else optimizer
             lines.append(f"{name}: carried over, {'with its' if carried else 'without'} optimiser state")
         elif isinstance(new, TanhGaussianActor) and isinstance(old, DeterministicActor | GaussianActor):
             nets[name] = _squash(old, new, name, source, target)
@@ -73,6 +74,13 @@ def hand_over(state: State, source: Method, target: Method, spec: Spec, key: PRN
     if source.discount != target.discount:
         lines.append(f"values were learned with discount {source.discount} and go on with {target.discount}")
     return State(nets, targets, optimizers, state.updates), lines
+
+
+def _with_schedules_restarted(optimizer: Any) -> Any:
+    def restart(part: Any) -> Any:
+        return part._replace(count=jnp.zeros_like(part.count)) if isinstance(part, optax.ScaleByScheduleState) else part
+
+    return jax.tree.map(restart, optimizer, is_leaf=lambda part: isinstance(part, optax.ScaleByScheduleState))
 
 
 def _alike(a: Any, b: Any) -> bool:

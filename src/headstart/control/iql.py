@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,9 @@ from headstart.control.method import Metrics, td_target
 from headstart.control.networks import MLP
 from headstart.core.specs import Spec
 from headstart.data.batch import Batch
+
+if TYPE_CHECKING:
+    from headstart.control.plan import Phase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +42,10 @@ class IQL(ActorCritic):
     """Weight of the advantage in the policy regression; 10 for ant mazes."""
     advantage_clip: float = 100.0
     """Largest weight of one transition in the policy regression."""
-    actor_decay_steps: int | None = 1_000_000
-    """Updates over which the policy's learning rate falls to zero on a cosine (appendix B). None keeps it constant,
-    as the authors do where learning goes on online."""
+    actor_decay_steps: int | Literal["plan"] | None = "plan"
+    """Updates over which the policy's learning rate falls to zero on a cosine (appendix B: 1000000). None keeps it
+    constant, as the authors do where learning goes on online; "plan" is the plan's offline updates, or None if the
+    plan goes online."""
 
     def networks(self, spec: Spec, key: PRNGKeyArray) -> dict[str, Any]:
         """Policy, critics and a state-value function."""
@@ -53,9 +58,16 @@ class IQL(ActorCritic):
             inputs, outputs, self.hidden, key, layer_norm=layer_norm, initializer="orthogonal", final_scale=2**0.5
         )
 
+    def for_plan(self, plan: Sequence[Phase], worlds: int) -> IQL:
+        """The method with the length of the policy's schedule filled in."""
+        if self.actor_decay_steps != "plan":
+            return self
+        goes_online = any(phase.steps for phase in plan if phase.kind == "online")
+        return replace(self, actor_decay_steps=None if goes_online else sum(phase.steps for phase in plan))
+
     def optimizer(self, name: str) -> optax.GradientTransformation:
-        """Adam; a cosine schedule for the policy."""
-        if name == "actor" and self.actor_decay_steps:
+        """Adam; a cosine schedule for the policy, where its length is known."""
+        if name == "actor" and isinstance(self.actor_decay_steps, int) and self.actor_decay_steps:
             return optax.adam(optax.cosine_decay_schedule(self.learning_rate, self.actor_decay_steps))
         return super().optimizer(name)
 

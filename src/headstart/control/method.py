@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,6 +19,7 @@ from headstart.core.specs import Box, Spec
 from headstart.data.batch import Batch
 
 if TYPE_CHECKING:
+    from headstart.control.plan import Phase
     from headstart.data.experience import Experience
 
 Metrics = dict[str, Array]
@@ -103,6 +105,11 @@ class Method:
 
     def for_phase(self, kind: str) -> Method:
         """The method that carries out a phase of this kind ("offline", "warmup" or "online")."""
+        return self
+
+    def for_plan(self, plan: Sequence[Phase], worlds: int) -> Method:
+        """The method with what follows from a run's plan filled in, such as how long a schedule is; it is what the
+        run's record holds. ``worlds`` are acted in at once."""
         return self
 
     def optimizer(self, name: str) -> optax.GradientTransformation:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,6 +17,9 @@ from headstart.control.method import Method, Metrics, State
 from headstart.control.networks import MLP, CategoricalActor, Value
 from headstart.core.errors import UsageError
 from headstart.core.specs import Spec
+
+if TYPE_CHECKING:
+    from headstart.control.plan import Phase
 
 LIMIT = 10.0
 """Standardised observations and scaled rewards are kept within ± this."""
@@ -123,8 +127,9 @@ class PPO(Method):
     """Weight of the value loss (c₁, equation 9)."""
     max_gradient_norm: float = 0.5
     """The gradient of all parameters together is shortened to this length."""
-    annealing_rollouts: int | None = 488
-    """Rollouts over which the step size falls linearly to zero (a million steps); None keeps it constant."""
+    annealing_rollouts: int | Literal["plan"] | None = "plan"
+    """Rollouts over which the step size falls linearly to zero: those of the plan ("plan"), or so many (488 are a
+    million steps in one world); None keeps it constant."""
     running_observation_scale: bool = True
     """Standardise observations with statistics of all that were met so far."""
     running_reward_scale: bool = True
@@ -153,10 +158,17 @@ class PPO(Method):
             final_scale=final_scale,
         )
 
+    def for_plan(self, plan: Sequence[Phase], worlds: int) -> PPO:
+        """The method with the number of the plan's rollouts filled in."""
+        if self.annealing_rollouts != "plan":
+            return self
+        rollout = self.rollout_steps * worlds
+        return replace(self, annealing_rollouts=sum(-(-phase.steps // rollout) for phase in plan))
+
     def optimizer(self, name: str) -> optax.GradientTransformation:
         """Adam on policy and value together, after shortening the gradient."""
         rate = self.learning_rate
-        if self.annealing_rollouts is not None:
+        if isinstance(self.annealing_rollouts, int):
             steps = self.annealing_rollouts * self.epochs * self.minibatches
             rate = optax.linear_schedule(self.learning_rate, 0.0, steps)
         return optax.chain(optax.clip_by_global_norm(self.max_gradient_norm), optax.adam(rate, eps=1e-5))
@@ -320,8 +332,6 @@ class DiscretePPO(PPO):
     """Parts that a rollout is shuffled into at every pass."""
     entropy_weight: float = 0.01
     """Weight of the policy's entropy in what is maximised."""
-    annealing_rollouts: int | None = 976
-    """Rollouts over which the step size falls linearly to zero (half a million steps in four worlds)."""
     running_observation_scale: bool = False
     """Standardise observations with statistics of all that were met so far."""
     running_reward_scale: bool = False

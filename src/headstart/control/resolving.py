@@ -37,7 +37,7 @@ def resolve(
 ) -> Parts:
     """Load and check everything that training needs, before anything is spent or written."""
     functional_world, make_worlds, name, spec = resolve_world(world)
-    experience = None
+    method, experience = method.for_plan(plan, settings.worlds), None
     if data is not None:
         experience = data if isinstance(data, Experience) else load_data(str(data))
         check_for_training(experience, spec, discrete=method.discrete, continuous=method.continuous)

@@ -173,6 +173,7 @@ class TrainingObjective:
 
     def prepare(self, folder: Path, configuration: Configuration, seeds: Sequence[int]) -> None:
         """See ``Objective.prepare``."""
+        from headstart.control.configuration import method_to_json
         from headstart.core.specs import spec_to_json
         from headstart.runs.folder import RunFolder
 
@@ -184,7 +185,7 @@ class TrainingObjective:
             name = parts.data.metadata.get("name") or Path(str(self.data)).name
             data = {"name": name, "source": self.data, "digest": parts.data.digest()}
         config = {
-            "method": self.method | configuration,
+            "method": method_to_json(parts.method),
             "world": {"name": parts.world_name, "source": self.world},
             "data": data,
             "plan": self.plan,
