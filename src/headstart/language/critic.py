@@ -37,7 +37,9 @@ class Critic(torch.nn.Module):
         """Values in float32; zero beyond a completion's end."""
         layout = completions_of(collate(list(rows), self.padding)).to(self.head.weight.device)
         states = self.body(input_ids=layout.ids, use_cache=False, **layout.attention()).last_hidden_state
-        values = self.head(states.flatten(0, 1).index_select(0, layout.source).float()).squeeze(-1)
+        read = states.flatten(0, 1).index_select(0, layout.source).float()
+        with torch.autocast(read.device.type, enabled=False):
+            values = self.head(read).squeeze(-1)
         return spread(values, layout.lengths).policy
 
 
