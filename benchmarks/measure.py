@@ -27,6 +27,11 @@ ONE_THREAD = {
 THREADS = {"default": {}, "one": ONE_THREAD}
 
 
+def _stay_on_one_core() -> None:
+    """XLA's newer kernels keep a thread for each core that they see, whatever the environment says."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
 @dataclass(frozen=True)
 class Side:
     """One participant: a script under ``workers/`` that prints its report as JSON on its last line.
@@ -61,6 +66,7 @@ class Side:
             stdin=subprocess.DEVNULL,
             text=True,
             check=False,
+            preexec_fn=_stay_on_one_core if threads == "one" else None,
         )
         if result.returncode:
             sys.exit(f"{self.name} failed on {self.task}:\n{result.stderr[-3000:]}")

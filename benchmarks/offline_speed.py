@@ -6,14 +6,17 @@ from benchmarks.measure import Side, arguments, compare, record
 
 TASK = {"rows": 100_000}
 FEW = {"gradient_actions": 4}
+FAST = {"gradient_actions": 1, "screening": "bfloat16"}
 LAGRANGE = {"target_gap": 10.0}
 PAIRS = {
     "IQL": ("iql", {}, {}),
     "TD3+BC": ("td3-bc", {}, {}),
     "CQL, fixed weight": ("cql", {}, {"alpha_learning_rate": 0.0}),
     "CQL, fixed weight, gradient through 4 drawn actions": ("cql", FEW, {"alpha_learning_rate": 0.0}),
+    "CQL, fixed weight, 1 drawn action, screening in bfloat16": ("cql", FAST, {"alpha_learning_rate": 0.0}),
     "CQL, adapted weight (d3rlpy's default)": ("cql", LAGRANGE, {}),
     "CQL, adapted weight, gradient through 4 drawn actions": ("cql", LAGRANGE | FEW, {}),
+    "CQL, adapted weight, 1 drawn action, screening in bfloat16": ("cql", LAGRANGE | FAST, {}),
 }
 """By title: the method, and what is set beyond the task, in headstart and in d3rlpy."""
 FOUR_SEEDS = "IQL, four seeds"

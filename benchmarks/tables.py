@@ -15,9 +15,9 @@ Written by `python -m benchmarks.tables` from `results/`; rerun all of it with `
 Every number is taken in a fresh process. The sides of a comparison run in turn on the same machine, in environments
 of their own, with the order turned round each time. A rate is the median over repetitions, each of them the median of
 several windows after compilation and warm-up, with the smallest and largest repetition beside it. "Default" leaves
-threads to the library; "one" allows one thread. Ratios compare both at whichever is faster for them, repetition by
-repetition. Rates per processor second (user and system, one thread) tell the work done apart from what else the
-machine was doing. Memory is the largest resident size of the process.
+threads to the library; "one" allows one thread, on one core. Ratios compare both at whichever is faster for them,
+repetition by repetition. Rates per processor second (user and system, one thread) tell the work done apart from what
+else the machine was doing. Memory is the largest resident size of the process.
 """
 
 NOTES = {
@@ -25,6 +25,7 @@ NOTES = {
 layers of 256, two critics, Adam. TD3+BC updates its policy every second time. CQL samples ten actions of each kind; the
 weight of its penalty is fixed, or adapted as d3rlpy does by default, at the cost of one more evaluation there.
 `gradient_actions=4` draws the actions that the penalty's gradient passes through: the same gradient on average.
+`screening="bfloat16"` rounds the values that only decide which are drawn.
 d3rlpy runs its own `fit` without progress bar or logger; its `compile_graph` has an effect on CUDA devices only.
 headstart runs `train`, its record on disk included. Four seeds are processes side by side for headstart (start-up and
 compilation subtracted), and runs in turn for d3rlpy.""",
