@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ RECORD = "record"
 STAMP = "stamp"
 """Column with a text that changes whenever a run does."""
 _SCHEMA = COLUMNS | {RECORD: pl.String, STAMP: pl.String}
-_VERSION = 2
+_VERSION = 3
 
 
 def index(folders: Iterable[Path | str]) -> pl.DataFrame:
@@ -56,8 +56,16 @@ def index(folders: Iterable[Path | str]) -> pl.DataFrame:
     return table.unique("path", keep="first").sort("created", "path", nulls_last=True)
 
 
-def find_runs(folder: Path | str) -> Iterator[tuple[str, set[str]]]:
-    """Every run at or below a folder, with the names of what is in it. Nothing is looked for inside a run."""
+def find_runs(folder: Path | str, known: Container[str] = ()) -> Iterator[tuple[str, set[str]]]:
+    """Every run at or below a folder, with the names of what is in it. Nothing is looked for inside a run.
+
+    Args:
+        folder: where to look.
+        known: paths that are taken to be runs without being looked into; their names are left empty.
+    """
+    if str(folder) in known:
+        yield str(folder), set()
+        return
     waiting = [str(folder)]
     while waiting:
         place = waiting.pop()
@@ -69,8 +77,12 @@ def find_runs(folder: Path | str) -> Iterator[tuple[str, set[str]]]:
         names = {entry.name for entry in entries}
         if "run.json" in names:
             yield place, names
-        else:
-            waiting += [entry.path for entry in entries if entry.name[0] != "." and entry.is_dir(follow_symlinks=False)]
+            continue
+        for entry in entries:
+            if (path := entry.path) in known:
+                yield path, set()
+            elif entry.name[0] != "." and entry.is_dir(follow_symlinks=False):
+                waiting.append(path)
 
 
 def tag(run: Path | str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> list[str]:
@@ -112,8 +124,7 @@ def _index_of(folder: Path) -> pl.DataFrame:
     known = _read_cache(kept)
     rows: list[dict[str, Any]] = []
     reused: list[str] = []
-    for path, names in find_runs(folder):
-        stamp = _stamp(path, names)
+    for path, stamp in _stamped(folder, known):
         if known.get(path) == stamp:
             reused.append(path)
         else:
@@ -152,20 +163,36 @@ def keep(path: Path, table: pl.DataFrame) -> None:
         write_atomically(path, content.getvalue())
 
 
-def _stamp(path: str, names: set[str]) -> str:
-    """Changes whenever the run's record, tags or a seed's status do."""
+def _stamped(folder: Path, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Every run at or below a folder, and its stamp."""
+    for path, names in find_runs(folder, known):
+        if path not in known:
+            yield path, _stamp(path, names)
+        elif (stamp := _stamp(path, [part.rsplit(":", 2)[0] for part in known[path].split("/")])) == known[path]:
+            yield path, stamp
+        else:  # other names may have come, or it is no run any more
+            yield from ((place, _stamp(place, names)) for place, names in find_runs(path))
+
+
+def _stamp(path: str, names: Iterable[str]) -> str:
+    """Changes whenever the run's record, tags or a seed's status do, or what is in its folder.
+
+    It consists of the names that count, each with the time of its last change and its size.
+    """
     parts = []
-    for name in sorted(names):
+    for name in sorted({".", *names}):
         if name.startswith("seed-"):
-            name += "/status.json"
-        elif not name.endswith(".json"):
+            file = f"{path}/{name}/status.json"
+        elif name.endswith(".json") or name == ".":
+            file = f"{path}/{name}"
+        else:
             continue
         try:
-            facts = os.stat(f"{path}/{name}")
+            facts = os.stat(file)
             parts.append(f"{name}:{facts.st_mtime_ns}:{facts.st_size}")
         except OSError:
-            parts.append(name)
-    return " ".join(parts)
+            parts.append(f"{name}::")
+    return "/".join(parts)
 
 
 def _row(path: Path) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from headstart.core.errors import UsageError
@@ -86,14 +85,16 @@ def choose(table: pl.DataFrame, conditions: Sequence[Condition]) -> pl.DataFrame
     """Those rows of a table of runs for which all conditions hold; see ``runs_table``."""
     if not conditions:
         return table
-    kept, alternatives = np.ones(table.height, bool), dict[str, np.ndarray]()
+    kept, alternatives = pl.repeat(True, table.height, eager=True), dict[str, pl.Series]()
     for condition in conditions:
         holds = _outcomes(condition, _values(table, condition.key))
         if condition.operator == "=" and condition.key not in ("tag", "tags"):
-            alternatives[condition.key] = alternatives.get(condition.key, False) | holds
+            alternatives[condition.key] = (
+                alternatives[condition.key] | holds if condition.key in alternatives else holds
+            )
         else:
             kept &= holds
-    return table.filter(pl.Series(np.logical_and.reduce([kept, *alternatives.values()])))
+    return table.filter(kept, *alternatives.values())
 
 
 def with_fields(table: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
@@ -121,7 +122,7 @@ def sql(folders: Iterable[Path | str], query: str) -> pl.DataFrame:
         raise UsageError(f"the query cannot be run: {error}") from error
 
 
-def _outcomes(condition: Condition, values: Iterable[Any]) -> np.ndarray:
+def _outcomes(condition: Condition, values: Iterable[Any]) -> pl.Series:
     """Whether a condition holds for each value; of equal values only one is asked."""
     known: dict[Any, bool] = {}
     outcomes = []
@@ -130,7 +131,7 @@ def _outcomes(condition: Condition, values: Iterable[Any]) -> np.ndarray:
         if key not in known:
             known[key] = condition.holds(value)
         outcomes.append(known[key])
-    return np.array(outcomes, bool)
+    return pl.Series(outcomes, dtype=pl.Boolean)
 
 
 def _values(table: pl.DataFrame, key: str) -> list[Any]:
