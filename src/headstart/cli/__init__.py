@@ -16,6 +16,7 @@ COMMANDS = {
     "tune": ("tune", "search a method's hyper-parameters, and test the choice on seeds it never saw"),
     "eval": ("policies", "play evaluation episodes with a run's policy"),
     "export": ("policies", "write a run's policy as an ONNX file"),
+    "snapshots": ("snapshots", "keep simulator states along a teacher's episodes, for training to start at"),
     "data": ("data", "describe, build, convert and list datasets"),
     "runs": ("runs", "list, filter, query and share recorded runs"),
     "watch": ("watch", "a live page of runs: curves, numbers, logs, and a button that stops one"),

@@ -14,7 +14,9 @@ from headstart.control.method import Method
 from headstart.control.plan import Phase
 from headstart.control.policy import Policy, load_policy
 from headstart.control.preprocessing import with_transformed_rewards
-from headstart.control.trainer import Parts, Settings
+from headstart.control.settings import Settings
+from headstart.control.starting import worlds_at_snapshots
+from headstart.control.trainer import Parts
 from headstart.core.errors import UsageError
 from headstart.core.specs import Spec
 from headstart.data.check import check_for_training
@@ -50,6 +52,7 @@ def resolve(
         method.for_phase(kind).check(spec)
     weights = None if experience is None else _weights(settings.sampler, experience)
     parts = Parts(method, plan, settings, spec, experience, weights, functional_world, make_worlds, name)
+    parts.make_acting = worlds_at_snapshots(world, settings)
     if init_from is not None:
         source = RunFolder.open(init_from)
         trained_for = load_policy(source).spec

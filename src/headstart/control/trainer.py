@@ -21,6 +21,7 @@ from headstart.control.plan import Phase
 from headstart.control.policy import Policy
 from headstart.control.ppo import PPO
 from headstart.control.preprocessing import Preprocessor
+from headstart.control.settings import Settings
 from headstart.core.checkpoint import load_arrays, load_tree, save_arrays, save_tree
 from headstart.core.errors import DivergenceError, WorldError
 from headstart.core.specs import Spec
@@ -35,32 +36,6 @@ from headstart.runs.folder import Recorder
 
 RETURNS_TAIL = "repeat"
 """Returns to go assume that the last reward goes on for ever beyond a truncation, as Cal-QL's code does."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How a run goes about its plan, apart from method, world, data and plan themselves."""
-
-    worlds: int = 1
-    """Copies of the world acted in at once."""
-    sampler: str = "uniform"
-    """How data are drawn: uniform, or weighted by trajectory: advantage:ALPHA, return:ALPHA, top:FRACTION."""
-    reward_scale: float = 1.0
-    """Rewards are multiplied by this for learning; reports stay in the world's own units."""
-    reward_bias: float = 0.0
-    """Added to rewards after scaling, for learning only."""
-    replay_capacity: int | None = None
-    """Transitions the online replay holds before the oldest are forgotten; all of the run's by default."""
-    device_megabytes: int = 2048
-    """Data larger than this stays on disk and is gathered batch by batch."""
-    log_every: int = 1000
-    """Steps (updates offline, environment steps online) between logged metrics."""
-    evaluate_every: int = 5000
-    """Steps between evaluations; a multiple of log_every."""
-    evaluate_episodes: int = 10
-    """Greedy episodes in each evaluation."""
-    checkpoint_every: int = 10000
-    """Steps between checkpoints; a multiple of log_every."""
 
 
 @dataclass
@@ -78,6 +53,7 @@ class Parts:
         make_worlds: makes host worlds from (count, seed); None without a world.
         world_name: what scores are normalised by.
         initial: from a seed to the policy that its training starts from; None to start afresh.
+        make_acting: makes the worlds acted in, where they are not those evaluated in.
     """
 
     method: Method
@@ -90,6 +66,7 @@ class Parts:
     make_worlds: Callable[[int, int], Worlds] | None = None
     world_name: str | None = None
     initial: Callable[[int], Policy] | None = None
+    make_acting: Callable[[int, int], Worlds] | None = None
 
 
 class Trainer:
@@ -184,11 +161,11 @@ class Trainer:
         if self.replay is None and not parts.method.on_policy:
             self.replay = self._empty_replay()
         if self.collector is None:
-            if parts.functional is not None:
+            if parts.functional is not None and parts.make_acting is None:
                 key = jax.random.fold_in(self.key, 2**20)
                 self.collector = FunctionalCollector(parts.functional, settings.worlds, key)
-            elif parts.make_worlds is not None:
-                self.collector = HostCollector(parts.make_worlds(settings.worlds, self.seed))
+            elif (make := parts.make_acting or parts.make_worlds) is not None:
+                self.collector = HostCollector(make(settings.worlds, self.seed))
 
     def run(self) -> None:
         """Go through what is left of the plan.

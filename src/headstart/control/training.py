@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from headstart.control.plan import Phase, check_plan, offline, online, plan_from
 from headstart.control.policy import Policy, load_policy
 from headstart.control.registry import METHODS
 from headstart.control.resolving import resolve
-from headstart.control.trainer import Parts, Settings, Trainer
+from headstart.control.settings import Settings
+from headstart.control.starting import snapshots_digest
+from headstart.control.trainer import Parts, Trainer
 from headstart.control.workers import run_workers
 from headstart.core.errors import UsageError
 from headstart.core.interruption import interruptions_put_off
@@ -132,6 +134,8 @@ def train(
     method = METHODS.get(method)() if isinstance(method, str) else method
     assert isinstance(method, Method)
     settings = settings or Settings()
+    if settings.snapshots is not None:
+        settings = replace(settings, snapshots=str(Path(settings.snapshots).resolve()))
     seeds = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
     if settings.evaluate_every % settings.log_every or settings.checkpoint_every % settings.log_every:
         raise UsageError(
@@ -153,6 +157,8 @@ def train(
         "init_from": None if init_from is None else str(Path(init_from).resolve()),
         "spec": spec_to_json(parts.spec),
     }
+    if settings.snapshots is not None:
+        config["snapshots"] = {"digest": snapshots_digest(settings)}
     path = Path(folder) if folder is not None else _fresh_folder(method, config)
     run = RunFolder.create(path, config, seeds)
     named = not isinstance(data, Experience) and (world is None or isinstance(world, str))
@@ -245,6 +251,9 @@ def parts_of(run: RunFolder, world: Any = None, data: Experience | None = None) 
     )
     if parts.data is not None and recorded_data is not None and recorded_data["digest"] != parts.data.digest():
         raise UsageError(f"the data of {run.path} ({recorded_data['source']}) have changed since it was begun")
+    snapshots = parts.settings.snapshots
+    if snapshots is not None and config["snapshots"]["digest"] != snapshots_digest(parts.settings):
+        raise UsageError(f"the snapshots of {run.path} ({snapshots}) have changed since it was begun")
     return parts
 
 
