@@ -1,7 +1,8 @@
 """Sharpening: a model that answers what it finds likeliest itself, by choosing, or taught to (arXiv 2412.01951).
 
 What choosing costs is one over the probability of the likeliest answer. Taught by imitation of its choices a model pays
-that too; taught by regression on its own likelihood it can get further than any answer it was shown.
+that too; taught by regression on its own likelihood it can get further than any answer it was shown. At last a tiny
+language model, whose greedy answers are led astray.
 """
 
 from __future__ import annotations
@@ -18,18 +19,24 @@ from headstart.language.sft import SFT
 from headstart.language.sharpening import Sharpening
 from headstart.papers import figures
 from headstart.papers.differences import difference, values
+from headstart.papers.garden_paths import FULL, QUICK, led_astray
+from headstart.papers.garden_paths import SIZES as CHOSEN_OF
 from headstart.papers.paper import Claim, Paper, Result, Row, Verdict
 from headstart.papers.tables import fill
 
 PROMPTS, RESPONSES, TRIALS, SIZES = 200, 64, 300, (1, 4, 16, 64, 256)
 BITS, BUDGET, BETA, CANDIDATES = (8, 16, 24), 4096, 0.1, (16, 64, 256)
+LANGUAGE_SEEDS, ROUNDING = 5, 1e-6
 OURS = f"imitation of the best of {CANDIDATES[1]}"
 
 
 def run(seed: int, quick: bool) -> Result:
-    """Both parts of one seed, each in a world of its own."""
+    """All parts of one seed, each in a world of its own; the language model for the first seeds."""
     trials, bits = (20, BITS[:1]) if quick else (TRIALS, BITS)
-    return {"law": coverage_law(seed, trials), "bits": {str(size): teach(seed, size) for size in bits}}
+    result: Result = {"law": coverage_law(seed, trials), "bits": {str(size): teach(seed, size) for size in bits}}
+    if seed < LANGUAGE_SEEDS:
+        result["language"] = led_astray(seed, QUICK if quick else FULL)
+    return result
 
 
 def coverage_law(seed: int, trials: int) -> Result:
@@ -99,6 +106,26 @@ def judge(results: Sequence[Result]) -> list[Verdict]:
             numbers=numbers,
         ),
         Verdict(claim="closed-form", holds=max(errors) < 1e-6, numbers={"greatest_error": max(errors)}),
+        *judge_language([result["language"] for result in results if "language" in result]),
+    ]
+
+
+def judge_language(found: Sequence[Result]) -> list[Verdict]:
+    """Verdicts on the claims about the language model."""
+    chosen = [one["chosen"][CHOSEN_OF.index(10)] for one in found]
+    to_greedy, to_sample = (difference(chosen, values(found, name)) for name in ("greedy", "sampled"))
+    numbers = {f"{name}, to {whom}": value for whom, gain in (("greedy", to_greedy), ("one sample", to_sample))
+               for name, value in gain.items()}  # fmt: skip
+    likelihood = np.mean([one["likelihood"] for one in found], 0)
+    taught = difference(values(found, "taught"), values(found, "greedy"))
+    return [
+        Verdict(claim="garden-path", holds=to_greedy["low"] > 0.2 and to_sample["low"] > 0.1, numbers=numbers),
+        Verdict(
+            claim="likelier",
+            holds=bool(np.all(np.diff(likelihood) >= -ROUNDING)),
+            numbers={f"best of {n}": float(value) for n, value in zip(CHOSEN_OF, likelihood, strict=True)},
+        ),
+        Verdict(claim="taught", holds=taught["low"] >= 0.1, numbers=taught),
     ]
 
 
@@ -119,6 +146,19 @@ def table(results: Sequence[Result]) -> list[Row]:
         for name in ("base", *(f"imitation of the best of {n}" for n in CANDIDATES), "regression", "closed"):
             row[name] = float(np.mean(values(results, "bits", size, name)))
         rows.append(row)
+    found = [result["language"] for result in results if "language" in result]
+    for name, what in (("greedy", "greedy"), ("sampled", "one sample"), ("taught", "one sample, taught its choices")):
+        rows.append({"what": f"language model, {what}", "right": float(np.mean(values(found, name)))})
+    for index, n in enumerate(CHOSEN_OF):
+        rows.append(
+            {
+                "what": f"language model, best of {n}",
+                "right": float(np.mean(values(found, "chosen", index))),
+                "log-likelihood": float(np.mean(values(found, "likelihood", index))),
+                "right, wordy, by likelihood": float(np.mean(values(found, "wordy", "loglik", index))),
+                "right, wordy, by its mean": float(np.mean(values(found, "wordy", "mean_loglik", index))),
+            }
+        )
     return fill(rows)
 
 
@@ -183,12 +223,41 @@ PAPER = Paper(
             sentence="Regression ends at the base model raised to the power 1 + 1 / beta.",
             test="greatest difference of the likeliest string's probability to the product formula: below 1e-6",
         ),
+        Claim(
+            name="garden-path",
+            sentence="The likeliest of ten own answers is right where greedy decoding and single samples are not.",
+            test=(
+                "tiny language model, 128 questions, 5 seeds, share of right answers, 95 % paired bootstrap over "
+                "seeds: best of 10 minus greedy, lower end > 0.2; best of 10 minus one sample, lower end > 0.1"
+            ),
+        ),
+        Claim(
+            name="likelier",
+            sentence="The more candidates, the likelier the one that is picked.",
+            test=(
+                "mean log-likelihood of the picks, candidates drawn anew for each N, mean over seeds: non-decreasing "
+                f"over N of 1, 2, 5, 10 and 50, but for rounding of {ROUNDING:g}"
+            ),
+        ),
+        Claim(
+            name="taught",
+            sentence="A model that imitates its own choices is right by one sample more often than it was greedily.",
+            test=(
+                "300 steps on the best of 16 of each question: share of right answers by one sample minus the base "
+                "model's greedy, lower end of the 95 % paired bootstrap over seeds >= 0.1"
+            ),
+        ),
     ),
     settings={
         "law": f"{PROMPTS} prompts, {RESPONSES} responses, softmax of normal numbers times a factor of 1 to 4",
         "bits": f"strings of {', '.join(map(str, BITS))} independent bits, log-odds 0.15 + half of |normal|",
         "queries": f"{BUDGET} strings drawn for each way: best of N for {BUDGET}/N prompts, or {BUDGET // 2} pairs",
         "policy": "independent bits, fitted by Newton's method; beta 0.1",
+        "language model": f"2 layers, width 64, taught {FULL.taught} steps on answers to {FULL.questions} questions: "
+        "55 % begin one way, in 8 phrasings, and end in the question's usual answer with 0.6, which is wrong for 60 % "
+        "of the questions; 45 % begin the other way, in one phrasing, and are right with 0.97",
+        "wordy": "right answers (70 %) in 16 phrasings with eight more words, wrong ones short: reported, not claimed",
+        "imitation in words": f"full weights, AdamW 1e-3 falling linearly, batch 32, {FULL.steps} steps",
     },
     seeds=tuple(range(10)),
     run=run,
@@ -197,8 +266,8 @@ PAPER = Paper(
     draw=draw,
     quick_seeds=(0,),
     deviations=(
-        "Not shown here: the tiny language model whose greedy decoding is led astray where the best of N is not, with "
-        "imitation of its choices at temperature 1; nor any pretrained model on MATH, GSM8k or ProntoQA.",
+        "A tiny language model whose greedy decoding is led astray takes the place of pretrained ones on MATH, GSM8k "
+        "and ProntoQA; the wing's documentation tells of a pretrained one on sums.",
         "The exploratory form, and the number of candidates that adapts to the prompt, are not run.",
         "A string of bits is one prompt; that many prompts share a policy is not shown.",
     ),

@@ -54,7 +54,7 @@ class GardenPaths:
     questions: int = 128
     answers: int = 10
     facts_seed: int = 0
-    pretraining: ClassVar = {"positions": 16, "demonstrations": 40_000, "steps": 1500}
+    pretraining: ClassVar = {"positions": 16}
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
