@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +23,7 @@ from headstart.report.selection import Arm
 
 Normalization = Literal["none", "reference", "maxmin"]
 POINTS = 100
-"""x values of every curve."""
+"""x values of every curve, at most; no more than the curve with most values has."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,7 @@ class Comparison:
         def band(values: np.ndarray) -> Interval:
             return stratified_bootstrap(values[:, None], _interquartile_mean, n=_resamples(values, 500))
 
-        with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy's loops do without the interpreter
-            return dict(zip(self.curves, threads.map(band, self.curves.values()), strict=True))
+        return _of_each(band, self.curves)
 
     @cached_property
     def aggregates(self) -> dict[str, dict[str, Interval]]:
@@ -96,7 +95,7 @@ class Comparison:
         """For each pair of arms, the probability that a run of the first beats one of the second in the same world."""
         pairs = [(a, b) for index, a in enumerate(self.labels) for b in self.labels[index + 1 :]]
         both = {pair: (self.matrix(pair[0]), self.matrix(pair[1])) for pair in pairs}
-        return {pair: stratified_bootstrap(m, _improvement, n=_resamples(m[0])) for pair, m in both.items()}
+        return _of_each(lambda m: stratified_bootstrap(m, _improvement, n=_resamples(m[0])), both)
 
 
 def compare(
@@ -131,10 +130,11 @@ def compare(
         end = min(x[-1] for x, _ in every)
         end = min(end, max_x) if max_x is not None else end
         start = max(x[0] for x, _ in every)
-        shared[world] = np.linspace(min(start, end), end, POINTS)
+        shared[world] = np.linspace(min(start, end), end, min(POINTS, max(len(x) for x, _ in every)))
         scaled = _scaling(world, [values for _, values in every], normalization)
         for arm in arms:
-            kept = [(x[x <= end], scaled(values[x <= end])) for x, values in arm.curves[world]]
+            counts = [int(np.searchsorted(x, end, "right")) for x, _ in arm.curves[world]]
+            kept = [(x[:n], scaled(v[:n])) for n, (x, v) in zip(counts, arm.curves[world], strict=True)]
             curves[arm.label, world] = np.stack([np.interp(shared[world], x, values) for x, values in kept])
             final[arm.label, world] = np.array([values[-last:].mean() for _, values in kept])
     scales = {"none": metric, "reference": f"{metric}, % of reference", "maxmin": f"{metric}, 0 to 1"}
@@ -274,6 +274,12 @@ def _improvement(a: np.ndarray, b: np.ndarray) -> Any:
     a, b = a.reshape(len(a), -1).T, np.sort(b.reshape(len(b), -1).T)
     wins = [np.searchsorted(theirs, ours, side).mean() for ours, theirs in zip(a, b) for side in ("left", "right")]
     return np.mean(np.reshape(wins, (*shape, 2)) / b.shape[1], axis=(0, -1))
+
+
+def _of_each(make: Callable[[Any], Interval], given: Mapping[Any, Any]) -> dict[Any, Interval]:
+    """What is made of each, on all cores: NumPy's loops do without the interpreter."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return dict(zip(given, threads.map(make, given.values()), strict=True))
 
 
 def _resamples(scores: np.ndarray, most: int = 2000) -> int:

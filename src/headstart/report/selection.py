@@ -135,29 +135,45 @@ def select(folders: Sequence[Path | str], filters: Filters, worlds: Sequence[str
         chosen.append((label, named.filter(pl.col("world").is_in(list(worlds))) if worlds else named, seeds))
     usable = pl.concat([runs for _, runs, _ in chosen]).filter(~pl.col("state").is_in(UNFIT)).unique("path")
     axis: Any = header["xaxis"]
-    numbers = usable.select("path").sort("path").with_row_index("run")  # sorted and joined sooner than paths
-    logged = histories(usable, header["metric"], axis).join(numbers, on="path", maintain_order="left").drop("path")
-    logged = logged.unique(["run", "seed", "x"], keep="last", maintain_order=True)
-    numbered = [(label, runs.join(numbers, on="path", how="left"), seeds) for label, runs, seeds in chosen]
-    return [_arm(label, runs, seeds, logged, header["metric"]) for label, runs, seeds in numbered]
+    curves = _curves(usable, header["metric"], axis)
+    return [_arm(label, runs, seeds, curves, header["metric"]) for label, runs, seeds in chosen]
 
 
-def _arm(label: str, runs: pl.DataFrame, seeds: tuple[int, ...], logged: pl.DataFrame, metric: str) -> Arm:
-    unfit = runs.filter(pl.col("state").is_in(UNFIT))
-    skipped = [f"{path}: {state}" for path, state in unfit.select("path", "state").iter_rows()]
-    rows = logged.join(runs.select("run", "world"), on="run").sort("world", "run", "seed", "x")
-    rows = rows.filter(pl.col("seed").is_in(list(seeds))) if seeds else rows
-    found = set(rows["run"].unique())
-    lacking = sorted(runs.filter(~pl.col("state").is_in(UNFIT) & ~pl.col("run").is_in(found))["path"])
-    if not rows.height:
-        raise UsageError(f"{label!r}: no run that has ended logged {metric}")
-    x, values = rows["x"].to_numpy(), rows["value"].to_numpy()
-    groups = rows.group_by("world", "run", "seed", maintain_order=True).len()
-    ends = np.cumsum(groups["len"].to_numpy())[:-1]
+def _curves(runs: pl.DataFrame, metric: str, axis: Any) -> dict[str, list[tuple[int, np.ndarray, np.ndarray]]]:
+    """For the path of each run that has the metric: seed, x and values of each seed; of equal x the last counts."""
+    logged = histories(runs, metric, axis).sort("path", "seed")
+    ends = np.cumsum(logged["x"].list.len().to_numpy(), dtype=np.int64)
+    x, values = (logged[name].explode().to_numpy() for name in ("x", "value"))
+    rises = np.append(np.diff(x) > 0, True)
+    rises[ends - 1] = True
+    in_order = np.logical_and.reduceat(rises, np.insert(ends[:-1], 0, 0)) if len(ends) else rises
+    found: dict[str, list[Any]] = {}
+    columns = (logged["path"], logged["seed"], np.split(x, ends[:-1]), np.split(values, ends[:-1]), in_order)
+    for path, seed, one, other, fine in zip(*columns, strict=True):
+        found.setdefault(path, []).append((seed, *((one, other) if fine else _put_in_order(one, other))))
+    return found
+
+
+def _put_in_order(x: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(x, kind="stable")
+    last = order[np.append(np.diff(x[order]) > 0, True)]
+    return x[last], values[last]
+
+
+def _arm(label: str, runs: pl.DataFrame, seeds: tuple[int, ...], found: dict[str, list[Any]], metric: str) -> Arm:
     curves: dict[str, list[Any]] = {}
-    for world, one, other in zip(groups["world"], np.split(x, ends), np.split(values, ends), strict=True):
-        curves.setdefault(str(world), []).append((one, other))
-    return Arm(label, curves, (*skipped, *(f"{path}: has no {metric}" for path in lacking)))
+    skipped, lacking = [], []
+    for path, world, state in runs.sort("world", "path").select("path", "world", "state").iter_rows():
+        kept = [(x, values) for seed, x, values in found.get(path, ()) if not seeds or seed in seeds]
+        if state in UNFIT:
+            skipped.append(f"{path}: {state}")
+        elif kept:
+            curves.setdefault(str(world), []).extend(kept)
+        else:
+            lacking.append(f"{path}: has no {metric}")
+    if not curves:
+        raise UsageError(f"{label!r}: no run that has ended logged {metric}")
+    return Arm(label, curves, (*skipped, *sorted(lacking)))
 
 
 def _every_name(table: pl.DataFrame, field: str) -> list[Any]:

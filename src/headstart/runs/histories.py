@@ -20,7 +20,7 @@ _KEPT = {"path": pl.String, "seed": pl.Int64, "x": pl.List(pl.Float64), "value":
 
 
 def histories(runs: pl.DataFrame, metric: str, xaxis: XAxis = "environment_steps") -> pl.DataFrame:
-    """Every logged value of one metric of some runs, in the order logged.
+    """Every logged value of one metric of some runs, one row a seed.
 
     What was read is kept in the cache until a run changes.
 
@@ -30,7 +30,8 @@ def histories(runs: pl.DataFrame, metric: str, xaxis: XAxis = "environment_steps
         xaxis: what ``x`` counts.
 
     Returns:
-        the columns ``path`` (as given), ``seed``, ``x`` and ``value``; runs that lack the metric have no rows.
+        the columns ``path`` (as given), ``seed``, ``x`` and ``value`` (lists in the order logged); runs that lack the
+        metric have no rows.
 
     Raises:
         UsageError: no run has the metric; the nearest names are offered.
@@ -53,7 +54,7 @@ def histories(runs: pl.DataFrame, metric: str, xaxis: XAxis = "environment_steps
         keep(file, pl.concat([others, known]))
     if not known.height and runs.height:
         raise unknown("metric", metric, _names(runs["path"].to_list()))
-    return known.drop(STAMP).explode("x", "value")
+    return known.drop(STAMP)
 
 
 def _read(runs: Sequence[str], metric: str, xaxis: XAxis) -> pl.DataFrame:
