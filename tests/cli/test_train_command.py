@@ -37,6 +37,9 @@ def test_every_method_shows_its_fields_as_flags(command, method, capsys):
     shown = capsys.readouterr().out
     for field in dataclasses.fields(METHODS.get(method)):
         assert f"--{field.name.replace('_', '-')}" in shown
+    if command == "train":  # what to learn from, for how long, how, and the rest
+        places = [shown.index(flag) for flag in ("--data", "--offline-steps", "--discount", "--log-every")]
+        assert places == sorted(places)
 
 
 def test_the_method_within_a_method_has_flags_of_its_own(tmp_path):

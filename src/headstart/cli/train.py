@@ -7,7 +7,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+if TYPE_CHECKING:
+    from headstart.control.method import Method
 
 USAGE = """usage: headstart train METHOD [--data DATASET] [--env WORLD] [options]
 
@@ -21,8 +24,8 @@ own fields among them. For example:
 
 
 @dataclass
-class Options:
-    """What to train on, for how long, and where to record it."""
+class RunOptions:
+    """What to train on, and where to record it."""
 
     data: str | None = None
     """Dataset to learn from: a name (`headstart data list`), or a path to a file or folder."""
@@ -32,6 +35,21 @@ class Options:
     """How many seeds to train, numbered from first_seed."""
     first_seed: int = 0
     """Number of the first seed."""
+    out: Path | None = None
+    """Folder of the run; under runs/ by default. A folder that exists is refused."""
+    init_from: Path | None = None
+    """Run whose policy training starts from."""
+    workers: int | None = None
+    """Processes that train seeds at the same time; one for each core by default."""
+    quiet: bool = False
+    """Show no progress bars."""
+
+
+@dataclass
+class PlanOptions:
+    """How long to learn, and how. What is not given follows from the method, and from whether there are data, a world
+    or both."""
+
     offline_steps: int | None = None
     """Gradient updates on the data before acting; 250000 for methods that learn offline, when data are given."""
     warmup_steps: int | None = None
@@ -42,14 +60,6 @@ class Options:
     """Gradient updates for each environment step while online."""
     data_ratio: float | None = None
     """Part of each online batch drawn from the recorded data, 0 to 1."""
-    out: Path | None = None
-    """Folder of the run; under runs/ by default. A folder that exists is refused."""
-    init_from: Path | None = None
-    """Run whose policy training starts from."""
-    workers: int | None = None
-    """Processes that train seeds at the same time; one for each core by default."""
-    quiet: bool = False
-    """Show no progress bars."""
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -70,22 +80,20 @@ def train(arguments: Sequence[str]) -> int:
     keep_compiled_programs()
     let_sigterm_interrupt()
     kind = METHODS.get(arguments[0])
+    flags, inner = _flags(kind, explained=bool({"-h", "--help"} & set(arguments)))
     flat = tyro.conf.OmitArgPrefixes
+    groups = {"run": RunOptions, "plan": PlanOptions, "method": flags, "settings": Settings}  # as the help shows them
     fields: list[Any] = [
-        ("options", Annotated[Options, flat], dataclasses.field(default_factory=Options)),
-        ("settings", Annotated[Settings, flat], dataclasses.field(default_factory=Settings)),
-        ("method", Annotated[kind, tyro.conf.arg(name="")], dataclasses.field(default_factory=kind)),
+        *((name, Annotated[group, flat], dataclasses.field(default_factory=group)) for name, group in groups.items()),
+        *((name, type(method), dataclasses.field(default=method)) for name, method in inner.items()),
     ]
     parser = dataclasses.make_dataclass("Training", fields)
     parser.__doc__ = kind.__doc__
     given = tyro.cli(parser, args=list(arguments[1:]), prog=f"headstart train {arguments[0]}")
-    options = given.options
-    steps = {
-        name: getattr(options, name)
-        for name in ("offline_steps", "warmup_steps", "online_steps", "updates_per_step", "data_ratio")
-    }
+    method = kind(**vars(given.method), **{name: getattr(given, name) for name in inner})
+    options = given.run
     run = train_method(
-        given.method,
+        method,
         world=options.env,
         data=options.data,
         seeds=range(options.first_seed, options.first_seed + options.seeds),
@@ -94,10 +102,29 @@ def train(arguments: Sequence[str]) -> int:
         init_from=options.init_from,
         workers=options.workers,
         show_progress=not options.quiet,
-        **steps,
+        **vars(given.plan),
     )
     _summarise(run)
     return 0
+
+
+def _flags(kind: type[Method], explained: bool) -> tuple[type, dict[str, Method]]:
+    """A class of the method's fields, with what each means where the help is asked for, and the methods in fields."""
+    import tyro
+
+    from headstart.cli.catalogue import field_help
+
+    hints, default, fields, inner = get_type_hints(kind), kind(), [], {}
+    for field in dataclasses.fields(kind):
+        value = getattr(default, field.name)
+        if dataclasses.is_dataclass(value):
+            inner[field.name] = value
+            continue
+        meaning = tyro.conf.arg(help=field_help(kind, field.name) if explained else None)
+        fields.append((field.name, Annotated[hints[field.name], meaning], dataclasses.field(default=value)))
+    flags = dataclasses.make_dataclass("Flags", fields)
+    flags.__doc__ = f"Settings of {kind.name} itself."
+    return flags, inner
 
 
 @dataclass
