@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from headstart.core.errors import UsageError
 
@@ -70,6 +70,8 @@ class Options:
     machines start `python -m headstart lm ...` with `accelerate launch` or `torchrun`."""
     shard: bool = False
     """Divide weights, gradients and optimiser among the processes (FSDP), for models that do not fit in one."""
+    log_to: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Send metrics there too while training: TensorBoard's event files in the run's folder, or Weights & Biases."""
     quiet: bool = False
     """Show no progress bars."""
 
@@ -138,6 +140,7 @@ def _train(name: str, arguments: Sequence[str]) -> int:
     if options.processes > 1 and "WORLD_SIZE" not in os.environ:
         return launch(["lm", name, *arguments], options.processes, options.shard)
     from headstart.language.training import learns_online, train
+    from headstart.runs.mirroring import mirrored
 
     together = processes()
     data, prompts = options.data, options.prompts
@@ -150,20 +153,21 @@ def _train(name: str, arguments: Sequence[str]) -> int:
         data, prompts = str(made), None if options.data is None else prompts
     if learns_online(given.method, data, prompts) and together.first and not options.quiet:
         print(_cost(given.plan), file=sys.stderr)
-    run = train(
-        given.method,
-        options.model,
-        data,
-        prompts=prompts,
-        judge=judge,
-        plan=given.plan,
-        training=given.training,
-        held_out=options.held_out,
-        seeds=range(options.first_seed, options.first_seed + options.seeds),
-        folder=out,
-        resume=options.resume,
-        show_progress=not options.quiet,
-    )
+    with mirrored(out, options.log_to if together.first else ()):
+        run = train(
+            given.method,
+            options.model,
+            data,
+            prompts=prompts,
+            judge=judge,
+            plan=given.plan,
+            training=given.training,
+            held_out=options.held_out,
+            seeds=range(options.first_seed, options.first_seed + options.seeds),
+            folder=out,
+            resume=options.resume,
+            show_progress=not options.quiet,
+        )
     if together.first:
         summarise(run)
     return 0

@@ -16,9 +16,10 @@ import tyro
 class ListOptions:
     """List recorded runs.
 
-    Five commands do something with them, each with its own --help. `headstart runs pack RUN…` writes runs into one
+    Six commands do something with them, each with its own --help. `headstart runs pack RUN…` writes runs into one
     file, `verify FILE` checks such a file, `add FILE` merges it (equal runs once, conflicting ones not at all),
-    `import PATH` brings in runs of other libraries, and `tag RUN WORD…` adds tags.
+    `import PATH` brings in runs of other libraries, `export RUN… --to SINK` gives metrics to TensorBoard or Weights &
+    Biases, and `tag RUN WORD…` adds tags.
     """
 
     folders: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
@@ -42,7 +43,7 @@ class ListOptions:
 
 def runs(arguments: Sequence[str]) -> int:
     """Run ``headstart runs``."""
-    commands = {"pack": _pack, "verify": _verify, "add": _add, "import": _import, "tag": _tag}
+    commands = {"pack": _pack, "verify": _verify, "add": _add, "import": _import, "export": _export, "tag": _tag}
     if arguments and arguments[0] in commands:
         return commands[arguments[0]](list(arguments[1:]))
     options = tyro.cli(ListOptions, args=list(arguments), prog="headstart runs")
@@ -169,6 +170,16 @@ class ImportOptions:
 
 
 @dataclass
+class ExportOptions:
+    """Give what runs have recorded to TensorBoard or Weights & Biases: what these were not given yet."""
+
+    runs: tuple[Path, ...]
+    """Folders of the runs."""
+    to: tuple[Literal["tensorboard", "wandb"], ...] = ("tensorboard",)
+    """Where: event files in the runs' own folders, or Weights & Biases."""
+
+
+@dataclass
 class TagOptions:
     """Add tags to a run, and print those it has."""
 
@@ -225,6 +236,20 @@ def _import(arguments: list[str]) -> int:
     for path in made:
         print(path)
     print(f"{len(made)} run{'s' * (len(made) != 1)} brought in, {len(found) - len(made)} there already")
+    return 0
+
+
+def _export(arguments: list[str]) -> int:
+    options = _parse(ExportOptions, arguments, "export")
+    from headstart.runs.folder import RunFolder
+    from headstart.runs.sinks import Mirror, check
+
+    check(list(options.to))
+    for run in [RunFolder.open(path) for path in options.runs]:
+        mirror = Mirror(run, list(options.to))
+        count = mirror.send()
+        mirror.close()
+        print(f"{run.path}: {count} numbers given to {', '.join(options.to)}")
     return 0
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 if TYPE_CHECKING:
     from headstart.control.method import Method
@@ -41,6 +43,8 @@ class RunOptions:
     """Run whose policy training starts from."""
     workers: int | None = None
     """Processes that train seeds at the same time; one for each core by default."""
+    log_to: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Send metrics there too while training: TensorBoard's event files in the run's folder, or Weights & Biases."""
     quiet: bool = False
     """Show no progress bars."""
 
@@ -76,6 +80,7 @@ def train(arguments: Sequence[str]) -> int:
     from headstart.control.training import train as train_method
     from headstart.core.compilation import keep_compiled_programs
     from headstart.core.interruption import let_sigterm_interrupt
+    from headstart.runs.mirroring import mirrored
 
     keep_compiled_programs()
     let_sigterm_interrupt()
@@ -92,18 +97,20 @@ def train(arguments: Sequence[str]) -> int:
     given = tyro.cli(parser, args=list(arguments[1:]), prog=f"headstart train {arguments[0]}")
     method = kind(**vars(given.method), **{name: getattr(given, name) for name in inner})
     options = given.run
-    run = train_method(
-        method,
-        world=options.env,
-        data=options.data,
-        seeds=range(options.first_seed, options.first_seed + options.seeds),
-        folder=options.out,
-        settings=given.settings,
-        init_from=options.init_from,
-        workers=options.workers,
-        show_progress=not options.quiet,
-        **vars(given.plan),
-    )
+    folder = options.out or (_named(arguments[0], options) if options.log_to else None)
+    with mirrored(folder or "", options.log_to):
+        run = train_method(
+            method,
+            world=options.env,
+            data=options.data,
+            seeds=range(options.first_seed, options.first_seed + options.seeds),
+            folder=folder,
+            settings=given.settings,
+            init_from=options.init_from,
+            workers=options.workers,
+            show_progress=not options.quiet,
+            **vars(given.plan),
+        )
     _summarise(run)
     return 0
 
@@ -135,6 +142,8 @@ class ResumeOptions:
     """Folder of the run."""
     workers: int | None = None
     """Processes that train seeds at the same time; one for each core by default."""
+    log_to: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Send metrics there too; what they were sent to before goes on by itself."""
     quiet: bool = False
     """Show no progress bars."""
 
@@ -145,6 +154,8 @@ def resume(arguments: Sequence[str]) -> int:
 
     from headstart.core.interruption import let_sigterm_interrupt
     from headstart.runs.folder import RunFolder
+    from headstart.runs.mirroring import mirrored
+    from headstart.runs.sinks import sinks_of
 
     let_sigterm_interrupt()
     options = tyro.cli(
@@ -152,18 +163,26 @@ def resume(arguments: Sequence[str]) -> int:
         args=list(arguments),
         prog="headstart resume",
     )
-    if RunFolder.open(options.run).config.get("wing") == "language":
-        from headstart.cli.lm import summarise
-        from headstart.language.training import resume as resume_language
+    run = RunFolder.open(options.run)
+    with mirrored(options.run, [*sinks_of(run), *options.log_to]):
+        if run.config.get("wing") == "language":
+            from headstart.cli.lm import summarise
+            from headstart.language.training import resume as resume_language
 
-        summarise(resume_language(options.run, show_progress=not options.quiet))
-        return 0
-    from headstart.control.training import resume as resume_run
-    from headstart.core.compilation import keep_compiled_programs
+            summarise(resume_language(options.run, show_progress=not options.quiet))
+            return 0
+        from headstart.control.training import resume as resume_run
+        from headstart.core.compilation import keep_compiled_programs
 
-    keep_compiled_programs()
-    _summarise(resume_run(options.run, workers=options.workers, show_progress=not options.quiet))
+        keep_compiled_programs()
+        _summarise(resume_run(options.run, workers=options.workers, show_progress=not options.quiet))
     return 0
+
+
+def _named(method: str, options: RunOptions) -> Path:
+    """Where a run goes that was given no folder."""
+    words = [method, options.env, options.data and Path(options.data).name, time.strftime("%Y%m%d-%H%M%S")]
+    return Path("runs") / re.sub(r"[^\w.-]+", "-", "-".join(word for word in words if word))
 
 
 def _summarise(run: Any) -> None:

@@ -42,3 +42,18 @@ def _varint(message: bytes, place: int) -> tuple[int, int]:
         shift += 7
         if shift > 63:
             raise ValueError("a number is too long")
+
+
+def varint(value: int) -> bytes:
+    """A number that is not negative, in as few bytes as it takes."""
+    content = bytearray()
+    while value > 0x7F:
+        content.append(value & 0x7F | 0x80)
+        value >>= 7
+    content.append(value)
+    return bytes(content)
+
+
+def sized_field(number: int, content: bytes) -> bytes:
+    """A field that holds text, bytes or a message."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
