@@ -14,42 +14,59 @@ TASK = {"rows": 20_000, "method": "iql", "hidden": [128, 128], "batch": 128, "wi
 SIDES = ("1,000 scalars a second", "one log a window")
 
 
-def cost(often: list[float], seldom: list[float], resamples: int = 20_000) -> list[float]:
-    """Percent by which the first rates are below the second, in the median pair; its 95 % bootstrap interval about it.
+def cost(updates: np.ndarray, spent: np.ndarray, resamples: int = 20_000) -> list[float]:
+    """Percent by which the first side makes fewer updates in the same time; its 95 % bootstrap interval over calls.
+
+    Args:
+        updates: of each side and call; calls of the same number were made one after the other.
+        spent: the time that they took.
+        resamples: of the calls.
 
     Returns:
-        lower end, median, upper end.
+        lower end, estimate, upper end.
     """
-    costs = 100 * (1 - np.array(often) / np.array(seldom))
-    drawn = np.random.default_rng(0).choice(costs, (resamples, len(costs)))
-    low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
-    return [float(low), float(np.median(costs)), float(high)]
+
+    def percent(calls: np.ndarray) -> np.ndarray:
+        rates = updates[:, calls].sum(-1) / spent[:, calls].sum(-1)
+        return 100 * (1 - rates[0] / rates[1])
+
+    count = updates.shape[1]
+    low, high = np.quantile(percent(np.random.default_rng(0).integers(0, count, (resamples, count))), [0.025, 0.975])
+    return [float(low), float(percent(np.arange(count))), float(high)]
 
 
 def main() -> None:
     """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=50, help="trainings with and without, in one process, in turn")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of one training")
+    parser.add_argument("--calls", type=int, default=200, help="of each training, half a second each")
     options = parser.parse_args()
-    task = TASK | {"seconds": options.seconds, "pairs": options.pairs}
+    task = TASK | {"calls": options.calls}
     load = round(os.getloadavg()[0], 1)
     report = Side("headstart", ".venv", "headstart_logging.py", task).measure("one")
+    updates, seconds, processor, scalars, logging = (
+        np.array([side[key] for side in report["sides"]])
+        for key in ("updates", "seconds", "processor", "scalars", "logging")
+    )
     shared = {name: report[name] for name in ("peak_memory_mib", "seconds_before", "versions")}
+    parts = np.array_split(np.arange(options.calls), 5)
     sides = [
         asdict(Side(name, ".venv", "headstart_logging.py", task))
-        | {key: {"one": rates} for key, rates in side.items()}
+        | {
+            key: {"one": [float(updates[side, part].sum() / spent[side, part].sum()) for part in parts]}
+            for key, spent in (("rates", seconds), ("processor_rates", processor))
+        }
         | shared
-        for name, side in zip(SIDES, report["sides"], strict=True)
+        for side, name in enumerate(SIDES)
     ]
-    rates, processor_rates = ([side[key]["one"] for side in sides] for key in ("rates", "processor_rates"))
+    interval = f"over {options.calls} calls of each, with its 95 % interval"
     measures = {
-        f"cost to training, % (median of {options.pairs} pairs, 95 % interval)": cost(*rates),
-        f"cost in processor time, % (median of {options.pairs} pairs, 95 % interval)": cost(*processor_rates),
-        **report["measures"],
+        f"cost to training, %, {interval}": cost(updates, seconds),
+        f"cost in processor time, %, {interval}": cost(updates, processor),
+        "scalars logged a second": [float(scalars[0].sum() / seconds[0].sum())],
+        "part of the time of training within `Recorder.log`, %": [float(100 * logging[0].sum() / seconds[0].sum())],
     }
     for title, values in measures.items():
-        print(f"  {title:75} {np.median(values):8.3f} ({min(values):.3f} to {max(values):.3f})")
+        print(f"  {title:85} {np.median(values):8.3f} ({min(values):.3f} to {max(values):.3f})")
     numbers = {"sides": sides, "load_average": [load]}
     record("logging_cost", {"unit": "updates/s", "comparisons": {"IQL, offline": numbers}, "measures": measures})
 

@@ -1,9 +1,12 @@
-"""Offline updates a second of training, its metrics logged often and seldom in turn; and the time of logging."""
+"""Two trainings that take turns within one process, call by call, one logged often and one seldom; what logging costs.
+
+A call lasts half a second, so that both meet the same moods of the machine.
+"""
 
 from __future__ import annotations
 
-import os
 import tempfile
+import threading
 import time
 from dataclasses import replace
 from importlib.metadata import version
@@ -18,69 +21,101 @@ from headstart.control.resolving import resolve
 from headstart.control.training import Settings, offline, train_seed
 from headstart.runs.folder import Recorder, RunFolder
 
+SETTLING = 15
+"""First calls of a training, which compile and find out how long calls take."""
+
 task = read_task()
-window, folder = task["window"], Path(tempfile.mkdtemp())
+folder = Path(tempfile.mkdtemp())
 data = experience(task["rows"])
 method = replace(METHODS.get(task["method"])(), batch_size=task["batch"], hidden=tuple(task["hidden"]))
-spent = {"seconds": 0.0, "scalars": 0}
 log = Recorder.log
+
+
+class EnoughError(Exception):
+    """All calls have been measured."""
+
+
+class Training(threading.Thread):
+    """One of the trainings. Each call is noted: updates, seconds, processor seconds, scalars, seconds of logging."""
+
+    turn = 0
+    changed = threading.Condition()
+
+    def __init__(self, number: int, log_every: int, calls: int, others: int):
+        super().__init__()
+        self.number, self.log_every, self.calls, self.others = number, log_every, calls, others
+        self.noted: list[tuple[float, ...]] = []
+        self.done, self.scalars, self.logging = 0, 0, 0.0
+
+    def run(self) -> None:
+        """Train until all calls are noted."""
+        whole = {"evaluate_every": self.log_every * 10**9, "checkpoint_every": self.log_every * 10**9}
+        parts = resolve(method, None, data, [offline(10**9)], Settings(log_every=self.log_every, **whole), None)
+        seed = RunFolder.create(folder / f"{self.number}-{self.log_every}-{self.calls}", {}, [0]).seed(0)
+        self.await_turn()
+        try:
+            train_seed(seed, parts, self.watch)
+        except EnoughError:
+            self.pass_on()
+
+    def watch(self, done: int) -> None:
+        """A call has ended."""
+        seconds, processor = time.perf_counter() - self.began, time.process_time() - self.began_processor
+        self.noted.append((done - self.done, seconds, processor, self.scalars, self.logging))
+        self.done, self.scalars, self.logging = done, 0, 0.0
+        if len(self.noted) == self.calls:
+            raise EnoughError
+        self.pass_on()
+        self.await_turn()
+
+    def await_turn(self) -> None:
+        """Begin when the other has ended its call."""
+        with Training.changed:
+            Training.changed.wait_for(lambda: Training.turn == self.number)
+        self.began, self.began_processor = time.perf_counter(), time.process_time()
+
+    def pass_on(self) -> None:
+        """Let the other go on."""
+        with Training.changed:
+            Training.turn = (self.number + 1) % self.others
+            Training.changed.notify_all()
 
 
 def timed_log(recorder: Recorder, updates: int, steps: int, phase: str, values: dict) -> None:
     """``Recorder.log``, with its time."""
     start = time.perf_counter()
     log(recorder, updates, steps, phase, values)
-    spent["seconds"] += time.perf_counter() - start
-    spent["scalars"] += len(values)
+    training = threading.current_thread()
+    assert isinstance(training, Training)
+    training.logging += time.perf_counter() - start
+    training.scalars += len(values)
 
 
-def processor_seconds() -> float:
-    """Of all threads of this process."""
-    return sum(os.times()[:2])
+def train(log_every: list[int], calls: int) -> list[list[tuple[float, ...]]]:
+    """Train at the same time, in turns; what was noted of each once it had settled."""
+    Training.turn = 0
+    trainings = [Training(number, every, SETTLING + calls, len(log_every)) for number, every in enumerate(log_every)]
+    for training in trainings:
+        training.start()
+    for training in trainings:
+        training.join()
+    return [training.noted[SETTLING:] for training in trainings]
 
 
-def run(updates: int, name: str, log_every: int) -> dict:
-    """Train; updates a second from a window's end on to the end of training, by the clock and by the processor."""
-    spent.update(seconds=0.0, scalars=0)
-    begun = {}
-
-    def mark(done: int) -> None:
-        if done >= window and not begun:
-            begun.update(updates=done, clock=time.perf_counter(), processor=processor_seconds(), **spent)
-
-    often = {"log_every": log_every, "evaluate_every": log_every * 10**9, "checkpoint_every": log_every * 10**9}
-    parts = resolve(method, None, data, [offline(updates)], Settings(**often), None)
-    train_seed(RunFolder.create(folder / name, {}, [0]).seed(0), parts, mark)
-    seconds = time.perf_counter() - begun["clock"]
-    return {
-        "rate": (updates - begun["updates"]) / seconds,
-        "processor_rate": (updates - begun["updates"]) / (processor_seconds() - begun["processor"]),
-        "scalars": (spent["scalars"] - begun["scalars"]) / seconds,
-        "part": 100 * (spent["seconds"] - begun["seconds"]) / seconds,
-    }
-
-
-Recorder.log = timed_log
 start = time.perf_counter()
-run(2 * window, "compiling", window)
-names = spent["scalars"] // 2
-pace = run(6 * window, "warm-up", window)["rate"]
-often = max(1, round(pace * names / task["scalars_per_second"]))
-updates = (1 + max(1, round(task["seconds"] * pace / window))) * window
+Recorder.log = timed_log
+(alone,) = train([task["window"]], 4)
+updates, seconds, _, scalars, _ = map(sum, zip(*alone, strict=True))
+names = scalars * task["window"] / updates
+often = max(1, round(updates / seconds * names / task["scalars_per_second"]))
 before = time.perf_counter() - start
-turns: dict[int, list[dict]] = {often: [], window: []}
-for pair in range(task["pairs"]):
-    for log_every in (often, window) if pair % 2 == 0 else (window, often):
-        turns[log_every].append(run(updates, f"{pair}-{log_every}", log_every))
 report = {
     "sides": [
-        {"rates": [turn["rate"] for turn in side], "processor_rates": [turn["processor_rate"] for turn in side]}
-        for side in turns.values()
+        {"updates": updates, "seconds": seconds, "processor": processor, "scalars": scalars, "logging": logging}
+        for updates, seconds, processor, scalars, logging in (
+            zip(*noted, strict=True) for noted in train([often, task["window"]], task["calls"])
+        )
     ],
     "seconds_before": before,
-    "measures": {
-        "scalars logged a second": [turn["scalars"] for turn in turns[often]],
-        "part of the time of training within `Recorder.log`, %": [turn["part"] for turn in turns[often]],
-    },
 }
 write_report(report, headstart=version("headstart"), jax=jax.__version__)
