@@ -135,6 +135,10 @@ def _train(name: str, arguments: Sequence[str]) -> int:
 
     let_sigterm_interrupt()
     options = given.options
+    if options.quiet:
+        from datasets import disable_progress_bars
+
+        disable_progress_bars()
     if options.processes < 1:
         raise UsageError(f"processes is {options.processes}; expected 1 or more")
     if options.processes > 1 and "WORLD_SIZE" not in os.environ:
