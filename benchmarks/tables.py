@@ -38,9 +38,9 @@ played. headstart plays 200 seeds in one compiled program, cut in two at default
 mathematics as one writes it first, a seed at a time. A seed's episode counts as one. The command is timed from its
 start to its end, compilation included.""",
     "logging_cost": """IQL on 20 000 synthetic rows (17 observations, 6 actions), batch 128, two hidden layers of 128;
-its metrics logged as often as makes 1000 scalars a second, or once in 500 updates; from the first logged row to the
-last. The ratio takes in all that it costs, and the noise of the machine. The measures below it are of logging alone:
-the time within `Recorder.log`, writing to disk included, where 1000 scalars a second are logged.""",
+its metrics logged as often as makes 1000 scalars a second, or once in 500 updates. Both train in one process and take
+turns, call by call of half a second, so that they meet the same moods of the machine; writing to disk is included.
+The cost is taken over all calls, its interval is a bootstrap over them. `Recorder.log` alone is a part of it.""",
     "startup": "From the start of the command to its end.",
     "bandit_speed": """The same log for all sides: 10 arms, contexts of 10 features, rewards of 0 or 1, an arm logged
 at random in each row. Every side chooses in each row and then learns from what was logged: `replay` in one compiled
