@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from headstart.cli import main
 from headstart.core.errors import UsageError
 from headstart.runs.event_file import Scalar, append_scalars, read_scalars
 from headstart.runs.folder import RunFolder
@@ -126,3 +127,12 @@ def test_a_missing_package_is_told_before_anything_begins(tmp_path, monkeypatch)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(UsageError, match="wandb is not installed"), mirrored(tmp_path / "run", ["wandb"]):
         pytest.fail("begun")
+
+
+def test_the_command_exports_what_is_recorded(run, capsys):
+    log(run, [(1, 0, "offline", {"x": 1.0})])
+    assert main(["runs", "export", str(run.path)]) == 0
+    assert "1 numbers given to tensorboard" in capsys.readouterr().out
+    assert shown(run) == [("x", 1, 1.0)]
+    for wrong in ([], [str(run.path / "seed-0")], [str(run.path), "--to"]):
+        assert main(["runs", "export", *wrong]) == 2

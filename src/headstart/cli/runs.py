@@ -19,7 +19,7 @@ class ListOptions:
     Six commands do something with them, each with its own --help. `headstart runs pack RUN…` writes runs into one
     file, `verify FILE` checks such a file, `add FILE` merges it (equal runs once, conflicting ones not at all),
     `import PATH` brings in runs of other libraries, `export RUN… --to SINK` gives metrics to TensorBoard or Weights &
-    Biases, and `tag RUN WORD…` adds tags.
+    Biases, and `tag RUN --tags WORD…` adds tags.
     """
 
     folders: tyro.conf.Positional[tuple[Path, ...]] = (Path("runs"),)
@@ -241,9 +241,12 @@ def _import(arguments: list[str]) -> int:
 
 def _export(arguments: list[str]) -> int:
     options = _parse(ExportOptions, arguments, "export")
+    from headstart.core.errors import UsageError
     from headstart.runs.folder import RunFolder
     from headstart.runs.sinks import Mirror, check
 
+    if not options.runs or not options.to:
+        raise UsageError("give the folders of the runs, and after --to where their metrics are to go")
     check(list(options.to))
     for run in [RunFolder.open(path) for path in options.runs]:
         mirror = Mirror(run, list(options.to))

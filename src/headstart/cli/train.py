@@ -142,8 +142,8 @@ class ResumeOptions:
     """Folder of the run."""
     workers: int | None = None
     """Processes that train seeds at the same time; one for each core by default."""
-    log_to: tuple[Literal["tensorboard", "wandb"], ...] = ()
-    """Send metrics there too; what they were sent to before goes on by itself."""
+    log_to: tuple[Literal["tensorboard", "wandb"], ...] | None = None
+    """Send metrics there too; where they were sent before, by default. With nothing after it, nowhere."""
     quiet: bool = False
     """Show no progress bars."""
 
@@ -164,7 +164,7 @@ def resume(arguments: Sequence[str]) -> int:
         prog="headstart resume",
     )
     run = RunFolder.open(options.run)
-    with mirrored(options.run, [*sinks_of(run), *options.log_to]):
+    with mirrored(options.run, list(sinks_of(run)) if options.log_to is None else options.log_to):
         if run.config.get("wing") == "language":
             from headstart.cli.lm import summarise
             from headstart.language.training import resume as resume_language
