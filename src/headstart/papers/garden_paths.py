@@ -43,7 +43,7 @@ class Size:
     answers: int = 16
 
 
-FULL, QUICK = Size(), Size(questions=16, demonstrations=400, taught=10, steps=5, answers=2)
+FULL, QUICK = Size(), Size(questions=16, demonstrations=400, taught=20, steps=5, answers=2)
 
 
 def led_astray(seed: int, size: Size) -> dict[str, Any]:
