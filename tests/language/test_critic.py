@@ -177,7 +177,7 @@ def test_a_run_with_a_critic_is_recorded_learns_and_goes_on_where_it_was(key_wor
     for a, b in zip(whole.model.parameters(), cut.model.parameters(), strict=True):
         assert torch.equal(a, b)
     rewards = whole.folder.metrics().filter(whole.folder.metrics()["name"] == "evaluation/reward")["value"].to_list()
-    assert rewards[-1] > rewards[0] + 0.1
+    assert np.mean(rewards[-3:]) > np.mean(rewards[:3]) + 0.05
     first = read_rows(whole.path / "seed-0/iterations/000/rows.parquet")
     assert {"advantage", "old_value", "return", "behavior"} <= first[0].fields.keys()
     assert all(value == 0 for row in first for value in row.fields["old_value"])
