@@ -18,7 +18,7 @@ from headstart.evaluate.scores import normalized_score
 WORLD = "Hopper-v5"
 DATA = ("hopper-medium", "hopper-medium-expert")
 UPDATES = 50_000
-FIELDS = {"bc": {}, "filtered-bc": {}, "td3-bc": {}, "iql": {}, "cql": {"gradient_actions": 4}}
+FIELDS = {"bc": {}, "filtered-bc": {}, "td3-bc": {}, "iql": {}, "cql": {"gradient_actions": 1, "screening": "bfloat16"}}
 """Methods, and what differs from their papers' settings besides the networks' width."""
 PUBLISHED = {
     "hopper-medium": {"bc": 52.9, "filtered-bc": 56.9, "td3-bc": 59.3, "iql": 66.3, "cql": 58.5},
