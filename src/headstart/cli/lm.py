@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
-import re
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,10 +143,11 @@ def _train(name: str, arguments: Sequence[str]) -> int:
         return launch(["lm", name, *arguments], options.processes, options.shard)
     from headstart.language.training import learns_online, train
     from headstart.runs.mirroring import mirrored
+    from headstart.runs.naming import fresh_folder
 
     together = processes()
     data, prompts = options.data, options.prompts
-    out = options.out or together.told(lambda: named(name, options.model))
+    out = options.out or together.told(lambda: fresh_folder("runs", name, Path(options.model).name))
     judge = options.judge or (recipe.judge if recipe and prompts else None)
     if stage is not None and together.told(out.exists) and not options.resume:
         raise UsageError(f"{out} exists; give another --out, or --resume to go on with it")
@@ -183,12 +182,6 @@ def _cost(plan: Any) -> str:
     total = plan.iterations * plan.prompts_per_iteration * each
     rounds = f"{plan.iterations} iterations of {plan.prompts_per_iteration} prompts"
     return f"{rounds}, {each} completions each: {total:,} of up to {plan.max_tokens} tokens"
-
-
-def named(name: str, model: str) -> Path:
-    """Where a run goes that was given no folder."""
-    label = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{name}-{Path(model).name}")
-    return Path("runs") / f"{label}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def summarise(run: Any) -> None:

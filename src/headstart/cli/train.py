@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +79,7 @@ def train(arguments: Sequence[str]) -> int:
     from headstart.core.compilation import keep_compiled_programs
     from headstart.core.interruption import let_sigterm_interrupt
     from headstart.runs.mirroring import mirrored
+    from headstart.runs.naming import fresh_folder
 
     keep_compiled_programs()
     let_sigterm_interrupt()
@@ -97,8 +96,9 @@ def train(arguments: Sequence[str]) -> int:
     given = tyro.cli(parser, args=list(arguments[1:]), prog=f"headstart train {arguments[0]}")
     method = kind(**vars(given.method), **{name: getattr(given, name) for name in inner})
     options = given.run
-    folder = options.out or (_named(arguments[0], options) if options.log_to else None)
-    with mirrored(folder or "", options.log_to):
+    about = (arguments[0], options.env, options.data and Path(options.data).name)
+    folder = options.out or fresh_folder("runs", *about)
+    with mirrored(folder, options.log_to):
         run = train_method(
             method,
             world=options.env,
@@ -177,12 +177,6 @@ def resume(arguments: Sequence[str]) -> int:
         keep_compiled_programs()
         _summarise(resume_run(options.run, workers=options.workers, show_progress=not options.quiet))
     return 0
-
-
-def _named(method: str, options: RunOptions) -> Path:
-    """Where a run goes that was given no folder."""
-    words = [method, options.env, options.data and Path(options.data).name, time.strftime("%Y%m%d-%H%M%S")]
-    return Path("runs") / re.sub(r"[^\w.-]+", "-", "-".join(word for word in words if word))
 
 
 def _summarise(run: Any) -> None:

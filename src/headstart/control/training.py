@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,6 +27,7 @@ from headstart.core.specs import spec_to_json
 from headstart.data.experience import Experience
 from headstart.envs.functional import FunctionalWorld
 from headstart.runs.folder import RunFolder, SeedFolder
+from headstart.runs.naming import fresh_folder
 
 
 def default_plan(
@@ -159,7 +158,8 @@ def train(
     }
     if settings.snapshots is not None:
         config["snapshots"] = {"digest": snapshots_digest(settings)}
-    path = Path(folder) if folder is not None else _fresh_folder(method, config)
+    about = (method.name, *((config[part] or {}).get("name") for part in ("world", "data")))
+    path = Path(folder) if folder is not None else fresh_folder("runs", *about)
     run = RunFolder.create(path, config, seeds)
     named = not isinstance(data, Experience) and (world is None or isinstance(world, str))
     train_seeds(run, seeds, parts, named, workers, show_progress)
@@ -272,15 +272,6 @@ def _data_record(data: Any, experience: Experience | None) -> dict[str, Any] | N
         numbers = {"mean": np.mean(returns), "lowest": np.min(returns), "highest": np.max(returns)}
         facts |= {f"{which}_return": round(float(number), 3) for which, number in numbers.items()}
     return {"name": name, "source": source, "digest": experience.digest(), **facts}
-
-
-def _fresh_folder(method: Method, config: dict[str, Any]) -> Path:
-    words = [
-        method.name,
-        *((config[part] or {}).get("name") for part in ("world", "data")),
-        time.strftime("%Y%m%d-%H%M%S"),
-    ]
-    return Path("runs") / re.sub(r"[^\w.-]+", "-", "-".join(word for word in words if word))
 
 
 def _cores() -> int:

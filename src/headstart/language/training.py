@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import re
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -39,6 +37,7 @@ from headstart.language.sampler import Sampling
 from headstart.language.settings import Training
 from headstart.language.trainer import Trainer
 from headstart.runs.folder import RunFolder, SeedFolder
+from headstart.runs.naming import fresh_folder
 
 Rows = str | Path | Sequence[Mapping[str, Any]]
 """A file or name that ``load_rows`` reads, a ``datasets.Dataset``, or plain rows."""
@@ -352,8 +351,7 @@ def _name(rows: Rows | None) -> str | None:
 
 def _open(folder: Path | str | None, config: dict[str, Any], seeds: Sequence[int], resume: bool) -> RunFolder:
     if folder is None:
-        label = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{config['method']['name']}-{Path(config['model']['name']).name}")
-        folder = Path("runs") / f"{label}-{time.strftime('%Y%m%d-%H%M%S')}"
+        folder = fresh_folder("runs", config["method"]["name"], Path(config["model"]["name"]).name)
     if not resume:
         return RunFolder.create(folder, config, seeds)
     run = RunFolder.open(folder)

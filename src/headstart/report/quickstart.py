@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from headstart.data.describe import describe
 from headstart.data.registry import load
 from headstart.report.figures import draw_runs
 from headstart.report.page import write_page
+from headstart.runs.naming import fresh_folder
 
 DATA, WORLD = "halfcheetah-first-steps", "HalfCheetah-v5"
 SEEDS = (1, 2, 3)
@@ -61,7 +61,7 @@ def quickstart(
     Returns:
         The page's and the figure's paths.
     """
-    folder = Path(folder) if folder is not None else Path("runs") / time.strftime("quickstart-%Y%m%d-%H%M%S")
+    folder = Path(folder) if folder is not None else fresh_folder("runs", "quickstart")
     data = load(DATA)
     facts = describe(data)
     say(f"1. The data: {DATA}, {facts.n_transitions:,} transitions recorded in {WORLD}")

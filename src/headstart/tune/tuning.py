@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from headstart.core.files import write_json
 from headstart.core.progress import progress
 from headstart.evaluate.statistics import Interval, mean, stratified_bootstrap
 from headstart.runs import provenance
+from headstart.runs.naming import fresh_folder
 from headstart.tune.driver import Driver
 from headstart.tune.history import History, Trial
 from headstart.tune.journal import Journal, read_journal
@@ -198,7 +198,8 @@ def tune(
         seed=seed,
         compare_default=compare_default,
     )
-    return run_search(setup, folder or _fresh_folder(method.name, world, data), execution or Execution())
+    about = (method.name, world, Path(str(data)).name if data else None)
+    return run_search(setup, folder or fresh_folder("tunings", *about), execution or Execution())
 
 
 def tune_function(
@@ -305,8 +306,3 @@ def _drive(folder: Path, setup: Setup, execution: Execution, workers: Any) -> Tu
         workers.close()
         journal.close()
     return Tuning.open(folder)
-
-
-def _fresh_folder(method: str, world: str, data: Any) -> Path:
-    words = [method, world, Path(str(data)).name if data else "", time.strftime("%Y%m%d-%H%M%S")]
-    return Path("tunings") / re.sub(r"[^\w.-]+", "-", "-".join(filter(None, words)))
