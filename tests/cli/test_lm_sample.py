@@ -99,9 +99,29 @@ def test_prompts_that_do_not_fit_are_refused_before_anything_is_drawn(model, tmp
     out = tmp_path / "out.jsonl"
     with pytest.raises(UsageError, match="prompt 1 has 70 tokens"):
         sample(["--model", model, "--prompts", str(long), "--out", str(out), "--quiet"])
-    assert not out.read_bytes()
+    with pytest.raises(UsageError, match="-n is 0"):
+        sample(["--model", model, "--prompts", str(long), "-n", "0", "--out", str(out), "--quiet"])
+    assert not out.exists()
     with pytest.raises(UsageError, match=r"\.jsonl"):
         sample(["--model", model, "--prompts", str(long), "--out", str(tmp_path / "out.csv"), "--quiet"])
+
+
+def test_long_prompts_lose_their_left_side_where_that_is_asked_for(model, tmp_path, capsys):
+    long, out = tmp_path / "long.jsonl", tmp_path / "out.jsonl"
+    long.write_text(json.dumps({"prompt": "w1 w2"}) + "\n" + json.dumps({"prompt": "w1 " * 70}) + "\n")
+    given = ["--model", model, "--prompts", str(long), "--out", str(out), "--max-tokens", "5", "--quiet"]
+    assert sample([*given, "--max-prompt-tokens", "40"]) == 0
+    assert "1 prompts were cut on the left to 40 tokens" in capsys.readouterr().out
+    assert len(out.read_text().splitlines()) == 2
+
+
+def test_a_chat_keeps_the_question_where_the_context_is_short(model, monkeypatch, capsys):
+    lines = iter(["w1 w2 w3 =>", ""])
+    monkeypatch.setattr("builtins.input", lambda prompt: next(lines))
+    assert chat(["--model", model]) == 0  # 256 tokens an answer do not fit
+    said = capsys.readouterr().err
+    assert "answers are at most 32" in said
+    assert "only the last" not in said
 
 
 def test_a_chat_goes_on_until_an_empty_line(model, monkeypatch, capsys):

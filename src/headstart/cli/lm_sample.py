@@ -44,6 +44,8 @@ class SampleOptions:
     """Keep only the most likely tokens that hold this much probability."""
     max_tokens: int = 256
     """Longest completion, its end included."""
+    max_prompt_tokens: int | None = None
+    """Longest prompt; longer ones lose their left side. By default one that leaves no room is refused."""
     stop: tuple[str, ...] = ()
     """Strings that end a completion."""
     best_by: str | None = None
@@ -89,23 +91,29 @@ class ChatOptions:
 def sample(arguments: Sequence[str]) -> int:
     """Run ``headstart lm sample``."""
     options = tyro.cli(SampleOptions, args=list(arguments), prog="headstart lm sample")
+    from headstart.core.files import write_json
     from headstart.core.progress import progress
     from headstart.data.rows import check_rows, load_rows
     from headstart.language.sampler import Sampling, check_prompts
 
     if options.out.suffix != ".jsonl":
         raise UsageError(f"--out {options.out}: completions are written as .jsonl")
+    for name, value in (("-n", options.n), ("--max-prompt-tokens", options.max_prompt_tokens)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name} is {value}; expected 1 or more")
     sampling = Sampling(options.temperature, options.top_k, options.top_p, options.max_tokens, options.stop)
     rows: list[dict[str, Any]] = check_rows(load_rows(options.prompts), "prompt", bad_rows="refuse").dataset.to_list()
     picker = _picker(options.best_by)
     answer = _answer(options)
-    finished = _finished(options, rows)
+    settings = _settings(options, rows)
+    finished = _finished(options.out, settings)
     if len(finished) == len(rows):
         print(f"{options.out} holds the completions of all {len(rows)} prompts already")
         return 0
     sampler, encoder, context = _engine(options)
     ids = [encoder.encode_prompt(row["prompt"]) for row in rows]
     check_prompts(ids, options.n, None, context)
+    write_json(_beside(options.out), settings)
     truncated = 0
     with options.out.open("a") as file, progress("sampling", len(rows), not options.quiet) as bar:
         for start in range(0, len(rows), _BLOCK):
@@ -123,6 +131,8 @@ def sample(arguments: Sequence[str]) -> int:
             bar.update(block.stop)
     drawn = (len(rows) - len(finished)) * options.n
     print(f"{drawn} completions of {len(rows) - len(finished)} prompts in {options.out}; {truncated} truncated")
+    if encoder.truncations.prompts:
+        print(f"{encoder.truncations.prompts} prompts were cut on the left to {options.max_prompt_tokens} tokens")
     if options.best_by == "loglik":
         _tell_coverage(options.out)
     return 0
@@ -144,11 +154,14 @@ def chat(arguments: Sequence[str]) -> int:
         if options.system is not None:
             raise UsageError("--system needs a chat template, and this tokenizer has none")
     context = context_length(model)
-    room = None if context is None else max(1, context - options.max_tokens)
+    longest = options.max_tokens if context is None else max(1, min(options.max_tokens, context // 2))
+    if longest < options.max_tokens:
+        print(f"the model's context is {context} tokens: answers are at most {longest}", file=sys.stderr)
+    room = None if context is None else max(1, context - longest)
     encoder = Encoder(tokenizer, max_prompt_tokens=room)
     sampler = TransformersSampler(model, encoder)
     stop = options.stop or (() if templated else ("\n",))
-    sampling = Sampling(options.temperature, None, options.top_p, options.max_tokens, stop)
+    sampling = Sampling(options.temperature, None, options.top_p, longest, stop)
     start = [] if options.system is None else [{"role": "system", "content": options.system}]
     said, turn, cut = list(start), 0, 0
     while True:
@@ -176,38 +189,44 @@ def chat(arguments: Sequence[str]) -> int:
         turn += 1
 
 
-def _finished(options: SampleOptions, rows: Sequence[dict[str, Any]]) -> set[int]:
+def _settings(options: SampleOptions, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """All that completions depend on."""
+    ignored = {"out", "quiet", "batch_size", "engine"}
+    if options.max_prompt_tokens is None:
+        ignored |= {"max_prompt_tokens"}  # files from before there was such an option go on
+    settings = {name: value for name, value in asdict(options).items() if name not in ignored}
+    asked = json.dumps([row["prompt"] for row in rows])
+    return settings | {"stop": list(options.stop), "prompts": hashlib.sha256(asked.encode()).hexdigest()}
+
+
+def _beside(out: Path) -> Path:
+    return out.with_suffix(".settings.json")
+
+
+def _finished(out: Path, settings: dict[str, Any]) -> set[int]:
     """Rows that an interrupted command has written; a last line that it left unfinished is cut off.
 
     Raises:
         UsageError: the file was made otherwise.
         DataError: the file holds something else.
     """
-    ignored = {"out", "quiet", "batch_size", "engine"}
-    settings = {name: value for name, value in asdict(options).items() if name not in ignored}
-    asked = json.dumps([row["prompt"] for row in rows])
-    settings |= {"stop": list(options.stop), "prompts": hashlib.sha256(asked.encode()).hexdigest()}
-    beside = options.out.with_suffix(".settings.json")
-    if not options.out.exists():
-        from headstart.core.files import write_json
-
-        write_json(beside, settings)
-        options.out.touch()
+    if not out.exists() or out.stat().st_size == 0:
         return set()
+    beside = _beside(out)
     before = json.loads(beside.read_text()) if beside.exists() else None
     if before != settings:
         differ = sorted(k for k in settings if before is None or before.get(k) != settings[k])
         reason = f"was made with another {', '.join(differ)}" if before is not None else "was not made by this command"
-        raise UsageError(f"{options.out} exists and {reason}; give another --out, or remove it")
-    content = options.out.read_bytes()
+        raise UsageError(f"{out} exists and {reason}; give another --out, or remove it")
+    content = out.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     if whole != content:
-        with options.out.open("r+b") as file:
+        with out.open("r+b") as file:
             file.truncate(len(whole))
     try:
         return {int(json.loads(line)["row"]) for line in whole.splitlines()}
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{options.out} holds a line that this command did not write; give another --out") from error
+        raise DataError(f"{out} holds a line that this command did not write; give another --out") from error
 
 
 def _engine(options: SampleOptions) -> tuple[Sampler, Encoder, int | None]:
@@ -218,7 +237,7 @@ def _engine(options: SampleOptions) -> tuple[Sampler, Encoder, int | None]:
 
         from headstart.language.vllm_sampler import VLLMSampler
 
-        encoder = Encoder(AutoTokenizer.from_pretrained(options.model))
+        encoder = Encoder(AutoTokenizer.from_pretrained(options.model), options.max_prompt_tokens)
         sampler = VLLMSampler(options.model, encoder, dtype=options.dtype)
         return sampler, encoder, sampler.engine.llm_engine.model_config.max_model_len
     from headstart.core.causal_models import check_tokens_fit, context_length, load_model, use_suitable_threads
@@ -227,7 +246,7 @@ def _engine(options: SampleOptions) -> tuple[Sampler, Encoder, int | None]:
     model, tokenizer = load_model(options.model, dtype=options.dtype)
     check_tokens_fit(model, tokenizer)
     use_suitable_threads(model)
-    encoder = Encoder(tokenizer)
+    encoder = Encoder(tokenizer, options.max_prompt_tokens)
     return TransformersSampler(model, encoder, options.batch_size), encoder, context_length(model)
 
 
