@@ -162,6 +162,9 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch) -> None:
     (tmp_path / "bad.jsonl").write_text('{"prompt": "a"}\n{"prompt": oops}\n')
     with pytest.raises(DataError, match=r"bad.jsonl cannot be read as rows: line 2 is not JSON"):
         load_rows(tmp_path / "bad.jsonl")
+    (tmp_path / "none.jsonl").touch()
+    with pytest.raises(DataError, match=r"none.jsonl is empty; at least one row"):
+        load_rows(tmp_path / "none.jsonl")
     (tmp_path / "rows.txt").write_text("a")
     with pytest.raises(UsageError, match=r"rows are read from .json, .jsonl, .parquet, .csv"):
         load_rows(tmp_path / "rows.txt")

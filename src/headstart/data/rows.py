@@ -170,6 +170,8 @@ def split_implicit_prompt(chosen: Any, rejected: Any) -> tuple[Any, Any, Any]:
 def _read_file(path: Path) -> Dataset:
     if path.suffix not in _READERS:
         raise UsageError(f"{path} ends in {path.suffix or 'no suffix'}; rows are read from {', '.join(_READERS)}")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty; at least one row was expected")
     try:
         return _READERS[path.suffix](str(path))
     except Exception as error:
