@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headstart.core.errors import UsageError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -37,3 +39,11 @@ class Settings:
     """Clusters of the snapshots' values that starts are drawn from evenly (6 for TD3, 4 for SAC); 1 is uniform."""
     snapshot_truncation: int | None = 100
     """Steps from a snapshot to a truncation; None for the world's own limit, counted anew."""
+
+    def __post_init__(self) -> None:
+        for name in ("worlds", "log_every", "evaluate_every", "evaluate_episodes", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                advice = "; to do so only at the end, give as many steps as are planned" if "_every" in name else ""
+                raise UsageError(f"{name} is {getattr(self, name)}; expected 1 or more{advice}")
+        if self.replay_capacity is not None and self.replay_capacity < 1:
+            raise UsageError(f"replay_capacity is {self.replay_capacity}; expected 1 or more transitions")
