@@ -96,3 +96,58 @@ def test_every_command_explains_itself(command, capsys):
         status = stopped.code
     assert status in (0, None)
     assert f"headstart {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--batch-size", "0"), "batch_size of sac is 0; expected 1 or more"),
+        (("--discount", "1.5"), "discount of sac is 1.5; expected 0 to 1"),
+        (("--learning-rate", "-1"), "learning_rate of sac is -1"),
+        (("--hidden", "0"), "hidden of sac"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_before_anything_is_made(flags, said, tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert said in refusal(capsys, "train", "sac", "--env", "pendulum", "--out", folder, *flags)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("flag", ["log-every", "evaluate-every", "checkpoint-every", "evaluate-episodes", "worlds"])
+def test_settings_that_make_no_sense_are_refused_before_anything_is_made(flag, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "sac", "--env", "pendulum", "--out", str(tmp_path / "run"), f"--{flag}", "0"])
+    assert ended.value.code == 2
+    assert f"{flag.replace('-', '_')} is 0; expected 1 or more" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_world_of_ones_own_is_learned_in_and_evaluated_by_its_name(tmp_path, monkeypatch, capsys):
+    (tmp_path / "my_world.py").write_text(
+        "import gymnasium, numpy as np\n"
+        "class Walk(gymnasium.Env):\n"
+        "    observation_space = gymnasium.spaces.Box(-9, 9, (1,))\n"
+        "    action_space = gymnasium.spaces.Box(-1, 1, (1,))\n"
+        "    def reset(self, *, seed=None, options=None):\n"
+        "        super().reset(seed=seed)\n"
+        "        self.x, self.t = 0.0, 0\n"
+        "        return np.array([self.x], np.float32), {}\n"
+        "    def step(self, action):\n"
+        "        self.x, self.t = self.x + float(action[0]), self.t + 1\n"
+        "        return np.array([self.x], np.float32), -abs(self.x), False, self.t == 5, {}\n"
+        "def made():\n"
+        "    return Walk()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for name in ("my_world:Walk", "my_world:made"):
+        folder = tmp_path / name.replace(":", "-")
+        given = ["--env", name, "--warmup-steps", "50", "--online-steps", "100", "--out", str(folder)]
+        assert main(["train", "sac", *given, *SMALL]) == 0
+        assert main(["eval", str(folder), "--episodes", "2"]) == 0
+    assert "unknown" not in capsys.readouterr().err
+    assert "my_world" in refusal(capsys, "train", "sac", "--env", "my_world:Run", "--out", tmp_path / "none")
+
+
+def test_the_worlds_of_the_grid_datasets_can_be_learned_in(tmp_path):
+    given = ["--env", "headstart.envs.grids:four_rooms", "--online-steps", "60", "--out", str(tmp_path / "run")]
+    assert main(["train", "dqn", *given, *SMALL]) == 0

@@ -5,7 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from headstart.core.errors import UsageError
+from headstart.core.errors import UsageError, WorldError
 from headstart.envs.registry import make
 
 installed = importlib.util.find_spec("envpool") is not None
@@ -50,8 +50,8 @@ def test_limits_are_explained():
     worlds = make("CartPole-v1", count=2, engine="auto")
     worlds.reset()
     assert worlds.step(np.array([0, 1])).rewards.tolist() == [1, 1]
-    with pytest.raises(UsageError, match="cannot save a world in the middle"):
-        worlds.save_state()
+    with pytest.raises(WorldError, match="in the middle of an episode"):
+        worlds.load_state(worlds.save_state())
     with pytest.raises(UsageError, match=r"shape \(3,\); expected \(2,\)"):
         worlds.step(np.array([0, 1, 0]))
     with pytest.raises(UsageError, match="did you mean Hopper-v5"):

@@ -30,7 +30,7 @@ class RunOptions:
     data: str | None = None
     """Dataset to learn from: a name (`headstart data list`), or a path to a file or folder."""
     env: str | None = None
-    """World to act in: a name (`headstart worlds`), a Gymnasium id, or module:Env of your own."""
+    """World to act in: a name (`headstart worlds`), a Gymnasium id, module:Env of your own, or envpool:ID."""
     seeds: int = 1
     """How many seeds to train, numbered from first_seed."""
     first_seed: int = 0

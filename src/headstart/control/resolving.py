@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from headstart.control.field_ranges import check_fields
 from headstart.control.method import Method
 from headstart.control.plan import Phase
 from headstart.control.policy import Policy, load_policy
@@ -24,7 +25,7 @@ from headstart.data.experience import Experience
 from headstart.data.registry import load as load_data
 from headstart.data.weights import TrajectoryWeights
 from headstart.envs.functional import FunctionalWorld
-from headstart.envs.registry import FUNCTIONAL_WORLDS, functional, make
+from headstart.envs.registry import find_functional, make
 from headstart.envs.worlds import GymnasiumWorlds
 from headstart.runs.folder import RunFolder
 
@@ -38,6 +39,7 @@ def resolve(
     init_from: Path | str | None,
 ) -> Parts:
     """Load and check everything that training needs, before anything is spent or written."""
+    check_fields(method)
     functional_world, make_worlds, name, spec = resolve_world(world)
     method, experience = method.for_plan(plan, settings.worlds), None
     if data is not None:
@@ -68,7 +70,7 @@ def _same_or_first_seed(run: RunFolder, seed: int) -> Policy:
 
 def resolve_world(world: Any) -> tuple[FunctionalWorld | None, Callable[..., Any] | None, str | None, Spec | None]:
     """What a world given by name, as an object or as a function is: a functional world or else a maker of host worlds
-    from (count, seed); its name; its spec. All None where no world is given.
+    from (count, seed); its name; its spec. All None where no world is given. ``envpool:ID`` is EnvPool's world.
 
     Raises:
         UsageError: there is no such world, or its spaces cannot be learned in.
@@ -76,10 +78,13 @@ def resolve_world(world: Any) -> tuple[FunctionalWorld | None, Callable[..., Any
     if world is None:
         return None, None, None, None
     if isinstance(world, str):
-        found = functional(world) if world in FUNCTIONAL_WORLDS or ":" in world else None
-        if isinstance(found, FunctionalWorld):
+        engine, _, name = world.rpartition(":")
+        if engine == "envpool":
+            make_worlds = partial(make, name, engine="envpool")
+        elif (found := find_functional(world)) is not None:
             return found, None, world, found.spec
-        name, make_worlds = world, partial(make, world)
+        else:
+            name, make_worlds = world, partial(make, world)
     elif isinstance(world, FunctionalWorld):
         return world, None, world.name, world.spec
     else:

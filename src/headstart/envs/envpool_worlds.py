@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from headstart.core.errors import UsageError
+from headstart.core.errors import UsageError, WorldError
 from headstart.core.registry import unknown
 from headstart.core.specs import Box, Spec
 from headstart.envs.worlds import Transition, Worlds, actions_shape
@@ -87,16 +87,17 @@ class EnvPoolWorlds(Worlds):
         self._ready = True
         return Transition(successors, rewards, np.array(terminations), truncations & ~terminations, observations)
 
-    def save_state(self) -> NoReturn:
-        """Refused: EnvPool gives no access to its states or to the seeds of single episodes."""
-        raise UsageError(
-            f"{self.name} runs in EnvPool, which cannot save a world in the middle of an episode; use engine=gymnasium "
-            "where a run must resume bit for bit, or start fresh episodes"
-        )
+    def save_state(self) -> dict[str, np.ndarray]:
+        """Nothing: EnvPool gives no access to its states or to the seeds of single episodes."""
+        return {}
 
     def load_state(self, state: dict[str, np.ndarray]) -> NoReturn:
-        """Refused, as ``save_state`` is."""
-        self.save_state()
+        """Refused, as nothing was saved; a run that is resumed begins new episodes.
+
+        Raises:
+            WorldError: always.
+        """
+        raise WorldError(f"EnvPool cannot go on with {self.name} in the middle of an episode; Gymnasium's worlds can")
 
     def close(self) -> None:
         """Stop EnvPool's threads."""

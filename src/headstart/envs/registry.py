@@ -55,13 +55,27 @@ def functional(name: str, **options: Any) -> FunctionalWorld:
     Raises:
         UsageError: the name or an option is unknown.
     """
+    world = find_functional(name, **options)
+    if world is None:
+        raise unknown("functional world", name, FUNCTIONAL_WORLDS.names())
+    return world
+
+
+def find_functional(name: str, **options: Any) -> FunctionalWorld | None:
+    """As ``functional``, but None for the name of a world that is acted in on the host."""
+    import gymnasium
+
     from headstart.envs.functional import FunctionalWorld
 
     target = _resolve(name)
-    world = None if target is None else _call(target, name, options)
-    if not isinstance(world, FunctionalWorld):
-        raise unknown("functional world", name, FUNCTIONAL_WORLDS.names())
-    return world
+    if target is None or (isinstance(target, type) and issubclass(target, gymnasium.Env)):
+        return None
+    world = _call(target, name, options)
+    if isinstance(world, FunctionalWorld):
+        return world
+    if isinstance(world, gymnasium.Env):
+        world.close()
+    return None
 
 
 def make(
