@@ -17,6 +17,7 @@ from headstart.core.causal_models import check_tokens_fit, context_length, save_
 from headstart.core.encoding import Encoder
 from headstart.core.errors import DivergenceError, UsageError
 from headstart.language.accumulation import MicroBatch, micro_batches
+from headstart.language.adapters import copies, holding, is_adapted, with_adapter
 from headstart.language.encoded_rows import EncodedRow, loss_batch, with_reference
 from headstart.language.method import LanguageMethod, LossBatch, Scored
 from headstart.language.processes import processes
@@ -29,8 +30,9 @@ from headstart.language.transformers_sampler import TransformersSampler
 class Learner:
     """Trains a causal language model by a method's loss.
 
-    The reference is the policy as it was given: with an adapter the same weights without it, otherwise a frozen copy,
-    made only when the method needs one. Dropout is off in both.
+    The reference is the policy as it was given: under a new adapter the same weights without it; of a model that came
+    with an adapter the same weights under that adapter as it was; otherwise a frozen copy, made only when the method
+    needs one. Dropout is off in both.
 
     Args:
         model: any Hugging Face causal language model, or a PEFT adapter on one; it is trained in place.
@@ -41,7 +43,8 @@ class Learner:
         keep_reference: keep the reference even if the method's loss does without it.
 
     Raises:
-        UsageError: the tokenizer does not belong to the model, or has no end-of-sequence token.
+        UsageError: the tokenizer does not belong to the model, or has no end-of-sequence token, or another adapter is
+            asked for than the model comes with.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class Learner:
         self.method, self.training, self.total_steps = method, training, total_steps
         self.processes = processes()
         self.encoder = Encoder(tokenizer, *_limits(training, context))
-        self.model = self.processes.placed(_with_adapter(model, training).eval())
+        self.model = self.processes.placed(with_adapter(model, training).eval())
         self.device = next(self.model.parameters()).device
         if training.gradient_checkpointing:
             self.model.gradient_checkpointing_enable()
@@ -72,6 +75,7 @@ class Learner:
             list(self.trained_weights().values()), lr=peak, weight_decay=training.weight_decay, fused=True
         )
         self.model, self.optimizer = self.processes.divided(self.model, optimizer)
+        self._adapter_at_first = copies(self.model) if is_adapted(model) else None
         self.peak_rate = peak
         self.steps = 0
         self.begun = 0  # steps before those that the learning rate's schedule spans
@@ -83,7 +87,7 @@ class Learner:
 
     @property
     def _adapted(self) -> bool:
-        return hasattr(self.model, "disable_adapter")
+        return is_adapted(self.model)
 
     @property
     def keeps_reference(self) -> bool:
@@ -99,6 +103,9 @@ class Learner:
         """
         if self._reference is not None:
             yield self._reference
+        elif self._adapter_at_first is not None:
+            with holding(self.model, self._adapter_at_first):
+                yield self.model
         elif self._adapted:
             with self.model.disable_adapter():
                 yield self.model
@@ -268,18 +275,6 @@ class Learner:
     def trained_weights(self) -> dict[str, Tensor]:
         """What the optimiser changes, by name."""
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
-
-
-def _with_adapter(model: Any, training: Training) -> Any:
-    if not training.lora_rank or hasattr(model, "disable_adapter"):
-        return model
-    import peft
-
-    alpha = training.lora_alpha or 2 * training.lora_rank
-    adapter = peft.LoraConfig(
-        r=training.lora_rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM", lora_dropout=0.0
-    )
-    return peft.get_peft_model(model, adapter)
 
 
 def _limits(training: Training, context: int | None) -> tuple[int | None, int | None]:

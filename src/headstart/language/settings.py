@@ -40,7 +40,7 @@ class Training:
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
     lora_rank: int = 0
-    """Rank of low-rank adapters; 0 trains every weight."""
+    """Rank of low-rank adapters; 0 trains every weight, or the adapter that the model comes with."""
     lora_alpha: int | None = None
     """Scale of the adapters; twice the rank by default."""
     max_prompt_tokens: int | None = None

@@ -22,6 +22,7 @@ from headstart.core.registry import unknown
 from headstart.data.rows import check_rows, load_rows
 from headstart.judges.judge import Judge, PairJudge
 from headstart.language.actor_critic import ActorCritic
+from headstart.language.adapters import check_adapter
 from headstart.language.evaluation import Evaluation
 from headstart.language.hypo import HyPO
 from headstart.language.inpo import INPO
@@ -135,6 +136,7 @@ def train(
         name = str(getattr(model, "name_or_path", "") or type(model).__name__)
     if tokenizer is None:
         raise UsageError("a model object comes with its tokenizer: pass tokenizer=…")
+    check_adapter(model, training)
     config = {
         "wing": "language",
         "method": {"name": method.name, **dataclasses.asdict(method)},
