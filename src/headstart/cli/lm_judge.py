@@ -81,6 +81,7 @@ def judge(arguments: Sequence[str]) -> int:
         judged = judge_rows(made, rows, journal, options.judge, _judging(options))
     if not judged.answers:
         raise JudgeError(f"the judge answered none of {judged.asked}: {next(iter(judged.failures), 'nothing asked')}")
+    _tell_of_cuts(made)
     _write(options.out, judged.rows)
     journal.unlink(missing_ok=True)
     summary = _summary(judged)
@@ -115,6 +116,7 @@ def compare(arguments: Sequence[str]) -> int:
         found = compare_rows(
             made, first, second, journal, options.judge, _judging(options), options.confidence, options.seed
         )
+    _tell_of_cuts(made)
     if options.out is not None:
         _write(options.out, found.rows)
     journal.unlink(missing_ok=True)
@@ -149,6 +151,14 @@ def _make_judge(options: JudgeOptions | CompareOptions) -> Any:
     if str(Path.cwd()) not in sys.path:  # a judge of one's own is a module here
         sys.path.insert(0, str(Path.cwd()))
     return make_judge(options.judge)
+
+
+def _tell_of_cuts(judge: Any) -> None:
+    from headstart.judges.truncation import cut_note
+
+    note = cut_note(judge)
+    if note:
+        print(note, file=sys.stderr)
 
 
 def _judging(options: JudgeOptions | CompareOptions) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
@@ -51,6 +52,9 @@ def reward(arguments: Sequence[str]) -> int:
     print(f"{kept}; {report.steps} steps, loss {report.loss:.3f}")
     for reason, count in report.dropped.items():
         print(f"{count} pairs left out: {reason}")
+    for lost, count in report.cut.items():
+        read = report.training_rows + report.validation_rows
+        print(f"{count} of {read} pairs cut to fit the model's context: {lost}", file=sys.stderr)
     if report.accuracy is not None and report.length_accuracy is not None:
         print(f"accuracy on those kept apart: {report.accuracy:.3f} (length alone: {report.length_accuracy:.3f})")
     if report.length_bias is not None:

@@ -36,6 +36,7 @@ from headstart.judges.judge import plain_text
 from headstart.judges.position_bias import warn_of_position_bias
 from headstart.judges.preference_model import PreferenceModel
 from headstart.judges.reward_model import RewardModel
+from headstart.judges.truncation import cut_pairs
 from headstart.language.settings import Training
 from headstart.language.training_state import load_state, save_state, state_of
 from headstart.runs.checkpoints import Checkpoints
@@ -100,6 +101,7 @@ class RewardReport:
         position_bias: of a pairwise model, how much its probabilities change with the order, on average; it is warned
             of above 0.1.
         dropped: pairs left out, by reason.
+        cut: pairs, kept apart or not, that the model's context did not hold whole, by what they lost.
         seconds: wall time, since it was last gone on with.
     """
 
@@ -114,6 +116,7 @@ class RewardReport:
     length_bias: float | None
     position_bias: float | None
     dropped: dict[str, int]
+    cut: dict[str, int]
     seconds: float
 
 
@@ -171,6 +174,7 @@ def fit_reward_model(
         _length_bias(judge, held),
         _position_bias(judge, held),
         {reason: len(row_ids) for reason, row_ids in checked.dropped.items()},
+        cut_pairs(judge, pairs),
         time.monotonic() - started,
     )
     if folder is not None:
