@@ -37,6 +37,7 @@ from headstart.language.registry import make_method
 from headstart.language.sampler import Sampling
 from headstart.language.settings import Training
 from headstart.language.trainer import Trainer
+from headstart.language.truncation import rows_cut
 from headstart.runs.folder import RunFolder, SeedFolder
 from headstart.runs.naming import fresh_folder
 
@@ -256,10 +257,19 @@ def _train_seed(
         trainer.run()
         cut = learner.encoder.truncations
         if recorder is not None and (cut.prompts or cut.completions):
-            print(f"tokens: {cut}", file=sys.stderr)
-            recorder.note([f"tokens: {cut}"])
+            for line in _cut_lines(learner, source):
+                print(line, file=sys.stderr)
+                recorder.note([line])
         learner.export(folder.path / "model")
     together.told(bool)  # the others wait for the model
+
+
+def _cut_lines(learner: Learner, source: Recorded | Collected) -> list[str]:
+    """What the limits cut of the rows and of the prompts that were learned from."""
+    recorded = source.data if isinstance(source, Recorded) else source.recorded
+    asked = source.completions.prompts if isinstance(source, Recorded) else source.prompts
+    told = [rows_cut(recorded, learner.method.rows, learner.encoder), rows_cut(asked, "prompt", learner.encoder)]
+    return [f"tokens: {line}" for line in told if line]
 
 
 def _compares(source: Recorded | Collected) -> bool:
