@@ -59,6 +59,7 @@ ONLINE = {
     **{name: [] for name in RECIPES if name != "adaptive-sharpening"},
     **{name: [] for name in PLANS if name not in ("vpo",)},
     "hypo": [],
+    "weighted-bc": ["--judge", "tests.cli.test_lm_recipes:share"],
     "dpo": ["--pairing", "best_random"],
     "orpo": ["--pairing", "all_pairs"],
 }
@@ -220,3 +221,19 @@ def test_pairs_by_a_judge_that_compares_in_one_command_or_by_stages(model, files
     wrong = ["lm", "rows", "--data", judged, "--make", "best", "--judge", shorter, "--out", str(tmp_path / "x.jsonl")]
     assert main(wrong) == 2
     assert "leave --judge out" in capsys.readouterr().err
+
+
+def test_labels_for_kto_are_made_in_stages(model, files, tmp_path, capsys):
+    words = ["lm", "kto", "--model", model, "--prompts", files["rows"], "--judge", "tests.cli.test_lm_recipes:share"]
+    assert main([*words, *SMALL, "--out", str(tmp_path / "own")]) == 2
+    assert "--make labels" in capsys.readouterr().err
+    assert not (tmp_path / "own").exists()
+    drawn, judged, made = (str(tmp_path / f"{name}.jsonl") for name in ("drawn", "judged", "made"))
+    draw = ["lm", "sample", "--model", model, "--prompts", files["rows"], "-n", "4", "--max-tokens", "12", "--quiet"]
+    assert main([*draw, "--out", drawn]) == 0
+    assert main(["lm", "judge", "--data", drawn, "--judge", words[-1], "--out", judged, "--quiet"]) == 0
+    assert main(["lm", "rows", "--data", judged, "--make", "labels", "--out", made]) == 0
+    rows = [json.loads(line) for line in Path(made).read_text().splitlines()]
+    assert {row["label"] for row in rows} == {True, False}
+    train = ["lm", "kto", "--model", model, "--data", made, "--steps", "2", "--batch-size", "4", "--quiet"]
+    assert main([*train, "--out", str(tmp_path / "run")]) == 0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Make = Literal[
     "best_worst", "best_random", "best_second", "first_two", "all_pairs", "best", "picked", "rejection", "top_k",
-    "first_round", "tournament", "knockout",
+    "first_round", "tournament", "knockout", "labels",
 ]  # fmt: skip
 COMPARED = ("first_round", "tournament", "knockout")
 """What a judge that compares can decide."""
@@ -32,8 +32,8 @@ class RowsOptions:
     """Rows with prompt, completions and rewards, as `headstart lm sample` and `headstart lm judge` write them."""
     make: Make
     """Pairs: the best and the worst, a random or the second one; the first two; every two (all_pairs); two by two
-    (first_round), with winners meeting again (tournament), or the best and worst of a knockout. Or the best alone, or
-    the one that `headstart lm sample --best-by` picked.
+    (first_round), with winners meeting again (tournament), or the best and worst of a knockout. Or the best alone, the
+    one that `headstart lm sample --best-by` picked, or best and worst as one row each with a label (labels, for kto).
     rejection and top_k keep some completions, to be paired by --pairs."""
     out: Path
     """File to write, .jsonl. One that exists is refused."""
@@ -162,5 +162,7 @@ def _made(
             return found.dataset, found.dropped
         pair = convert.first_round if options.pairs == "first_round" else convert.tournament
         return pair(kept, seed=options.seed), {}
-    found = convert.to_pairs(dataset, make, options.length_penalty, options.threshold)
-    return found.dataset, found.dropped
+    rule = "best_worst" if make == "labels" else make
+    found = convert.to_pairs(dataset, rule, options.length_penalty, options.threshold)
+    labelled = make == "labels" and len(found.dataset) > 0
+    return convert.pairs_to_labels(found.dataset) if labelled else found.dataset, found.dropped

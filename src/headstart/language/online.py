@@ -24,8 +24,10 @@ from headstart.language.advantages import group_normalized, leave_one_out
 from headstart.language.anchors import anchored
 from headstart.language.encoded_rows import EncodedRow, encode_rows
 from headstart.language.learner import Learner
+from headstart.language.method import LanguageMethod
 from headstart.language.online_plan import Online as Online
 from headstart.language.own_completions import OwnCompletions
+from headstart.language.pairings import check_judge
 from headstart.language.sampler import Sample, Sampler, Sampling
 from headstart.language.snapshots import as_it_was, keep_weights
 from headstart.language.transformers_sampler import TransformersSampler
@@ -68,12 +70,7 @@ class Collected:
         sampler: Sampler | None = None,
         recorded: Sequence[Mapping[str, Any]] = (),
     ):
-        if recorded and plan.pairing == "each":
-            raise UsageError("recorded rows have no log-probabilities of who drew them, which pairing each needs")
-        if plan.pairing == "knockout" and not isinstance(judge, PairJudge):
-            raise UsageError("pairing knockout needs a judge that compares two completions (a pairwise judge)")
-        if plan.pairing != "knockout" and isinstance(judge, PairJudge) and not isinstance(judge, Judge):
-            raise UsageError(f"a judge that only compares completions needs pairing knockout; given {plan.pairing}")
+        check_judge(judge, plan, bool(recorded))
         self.prompts, self.judge, self.plan, self.seed, self.sampler = list(prompts), judge, plan, seed, sampler
         self.recorded = list(recorded)
         self.iterations, self.steps, self.history = plan.iterations, plan.steps_per_iteration, plan.history
@@ -310,7 +307,9 @@ class Collected:
         return _plain(checked.dataset), checked.dropped
 
     def _each(self, groups: list[dict[str, Any]], learner: Learner) -> list[EncodedRow]:
-        """One row a completion, with the advantage over the prompt's others."""
+        """One row a completion, with the advantage over the prompt's others, or its reward where that is learned
+        from.
+        """
         rows, penalised, by_critic = [], [], self.plan.by_critic
         groups = [group for group in groups if by_critic or len(group["completions"]) == self.plan.per_prompt]
         for group in groups:
@@ -332,7 +331,8 @@ class Collected:
         baseline = leave_one_out if self.plan.advantage == "leave_one_out" else group_normalized
         advantages = baseline(rewards, self.plan.per_prompt).tolist()
         return [
-            replace(row, fields={**row.fields, "advantage": value}) for row, value in zip(rows, advantages, strict=True)
+            replace(row, fields={**row.fields, "advantage": value, **_plain_reward(reward, learner.method)})
+            for row, value, reward in zip(rows, advantages, rewards.tolist(), strict=True)
         ]
 
 
@@ -342,6 +342,16 @@ def _told(row: dict[str, Any]) -> dict[str, Any]:
         row[_BONUS] = row["chosen_source"] != "policy"
         row["identical"] = row["chosen"] == row["rejected"]
     return row
+
+
+def _plain_reward(reward: float, method: LanguageMethod) -> dict[str, float]:
+    """The columns of a method that learns from rewards as they are."""
+    if "weight" in method.fields and reward < 0:
+        raise UsageError(
+            f"a completion scored {reward:g}, and {method.name} takes scores as weights: give a judge whose scores are"
+            " 0 or more"
+        )
+    return {name: reward for name in ("reward", "weight") if name in method.fields}
 
 
 WEIGHTS = "policy.safetensors"

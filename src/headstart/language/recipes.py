@@ -37,6 +37,8 @@ _FRESH = Online(
 _VPO = Online(completions=2, pairing="first_two", calibrate=True)
 _SHARPENING = Online(iterations=1, completions=2, pairing="first_two", steps_per_iteration=200)
 
+_REWARDED = Online(pairing="each", history="current")
+
 PLANS: dict[str, Online] = {
     # One completion of the policy against one of the reference (XPO, Alg. 1).
     "xpo": Online(completions=1, comparator="reference", pairing="first_two", ties="coin"),
@@ -60,6 +62,10 @@ PLANS: dict[str, Online] = {
         reward_kl=0.05,
     ),
     "ppo": _PPO,
+    # Every completion, with its reward.
+    "weighted-bc": _REWARDED,
+    "r-lol": _REWARDED,
+    "r-gold": _REWARDED,
 }
 """Plans by method; the others use ``Online()``: three iterations of the best against the worst of eight."""
 

@@ -29,6 +29,7 @@ from headstart.language.inpo import INPO
 from headstart.language.learner import Learner
 from headstart.language.method import LanguageMethod
 from headstart.language.online import Collected, Online, SelfJudge
+from headstart.language.pairings import check_judge, check_pairing
 from headstart.language.policy_gradient import PPO
 from headstart.language.processes import processes
 from headstart.language.recipes import plan_of
@@ -130,6 +131,8 @@ def train(
     held = None if held_out is None else _read(held_out, "prompt", "held-out prompts", notes)
     judge_name = judge if isinstance(judge, str) else type(judge).__name__ if judge is not None else None
     judged_by = _judge(judge)
+    if online:
+        check_judge(judged_by, plan, bool(rows))
     loadable = isinstance(model, str | Path)
     if loadable:
         name, (model, tokenizer) = str(model), load_model(model)
@@ -315,6 +318,7 @@ def _check_plan(method: LanguageMethod, plan: Online) -> None:
             "inpo steps from the policy before each iteration, so rows of earlier ones are anchored in the wrong one:"
             " give history current"
         )
+    check_pairing(method, plan)
     if plan.by_critic and not isinstance(method, PPO):
         raise UsageError(f"a critic teaches ppo; {method.name} takes advantage leave_one_out or group_normalized")
 
