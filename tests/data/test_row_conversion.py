@@ -201,3 +201,18 @@ def test_pairs_as_groups_labels_and_from_the_other_side() -> None:
     assert (swapped["chosen"], swapped["chosen_reward"], swapped["chosen_source"]) == ("b", 1.0, "ref")
     assert (swapped["preference_prob"], swapped["margin"]) == (0.25, -1.0)
     assert convert.swap_sides(convert.swap_sides(pairs)).to_list() == pairs.to_list()
+
+
+def test_ties_are_no_pairs_of_a_round_and_are_counted_unless_a_judge_met_them() -> None:
+    class Undecided:
+        def prefer(self, prompts, first, second, columns=None):
+            return [0.5] * len(first)
+
+    tied = rows(group("abcd", [1, 1, 1, 1]), group("abcd", [0, 1, 2, 3]))
+    made = convert.in_rounds(tied, rounds=None)
+    assert made.noted == {"the scores are equal": [0, 0, 0]}
+    assert made.dropped == {"the scores are equal": [0]}
+    assert all(row["margin"] > 0 for row in made.dataset)
+    assert len(convert.first_round(tied)) == 2
+    assert sides(convert.first_round(tied)) == sides(convert.first_round(tied, ties=True))[2:]
+    assert len(convert.first_round(tied, Undecided())) == 4

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from headstart.data.rows import Checked
     from headstart.judges.judge import PairJudge
 
 Make = Literal[
@@ -20,6 +21,8 @@ Make = Literal[
 ]  # fmt: skip
 COMPARED = ("first_round", "tournament", "knockout")
 """What a judge that compares can decide."""
+ROUNDS = {"first_round": 1, "tournament": None}
+"""How many rounds completions meet in."""
 UNUSED = ("log_probabilities", "model_log_probabilities", "scores", "best", "row")
 """What sampling writes down that no row needs."""
 
@@ -143,10 +146,8 @@ def _made(
         assert fair is not None
         found = convert.knockout_pairs(dataset, fair)
         return found.dataset, found.dropped
-    if make == "first_round":
-        return convert.first_round(dataset, fair, options.seed), {}
-    if make == "tournament":
-        return convert.tournament(dataset, fair, options.seed), {}
+    if make == "first_round" or make == "tournament":
+        return _met(convert.in_rounds(dataset, fair, options.seed, ROUNDS[make]))
     if make == "rejection" or make == "top_k":
         if make == "rejection":
             kept = convert.rejection_sample(dataset, options.kept, options.sampling_beta, options.seed)
@@ -160,9 +161,14 @@ def _made(
         if options.pairs == "all_pairs":
             found = convert.to_pairs(kept, "all_pairs")
             return found.dataset, found.dropped
-        pair = convert.first_round if options.pairs == "first_round" else convert.tournament
-        return pair(kept, seed=options.seed), {}
+        return _met(convert.in_rounds(kept, seed=options.seed, rounds=ROUNDS[options.pairs]))
     rule = "best_worst" if make == "labels" else make
     found = convert.to_pairs(dataset, rule, options.length_penalty, options.threshold)
     labelled = make == "labels" and len(found.dataset) > 0
     return convert.pairs_to_labels(found.dataset) if labelled else found.dataset, found.dropped
+
+
+def _met(found: Checked) -> tuple[Dataset, Mapping[str, Sequence[Any]]]:
+    for reason, ids in found.noted.items():
+        print(f"{len(ids)} pairs left out: {reason}")
+    return found.dataset, found.dropped

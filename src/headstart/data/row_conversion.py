@@ -27,6 +27,10 @@ EXCHANGED = ("reward", "source", "behavior_logp", "truncated", "ids")
 """Columns that belong to one side of a pair."""
 
 
+EQUAL = "the scores are equal"
+"""Why two completions are no pair, or a group gave none."""
+
+
 def characters(completion: Any) -> float:
     """Length of a completion's text in characters."""
     return (
@@ -82,7 +86,7 @@ def to_pairs(
         for better, worse in _ranked(scores, rule, threshold):
             equal, same = scores[better] == scores[worse], completions[better] == completions[worse]
             if equal and coin is None and not (same and identical):
-                reason = "the scores are equal"
+                reason = EQUAL
             elif same and not identical:
                 reason = "the completions are identical"
             else:
@@ -235,20 +239,14 @@ def knockout_pairs(dataset: Dataset, judge: Comparer) -> Checked:
     return Checked(_numbered(pairs, ("prompt", "chosen", "rejected")), dropped)
 
 
-def first_round(dataset: Dataset, judge: Comparer | None = None, seed: int = 0) -> Dataset:
-    """Random disjoint pairs of each group's completions (RSO's first round): 4 of 8.
-
-    Args:
-        dataset: scored rows.
-        judge: which labels the pairs, both orders averaged; the rewards by default.
-        seed: of who meets whom.
-    """
-    return _rounds(dataset, judge, seed, rounds=1)
+def first_round(dataset: Dataset, judge: Comparer | None = None, seed: int = 0, ties: bool = False) -> Dataset:
+    """Random disjoint pairs of each group's completions (RSO's first round): 4 of 8; see ``in_rounds``."""
+    return in_rounds(dataset, judge, seed, ties=ties).dataset
 
 
 def tournament(dataset: Dataset, judge: Comparer | None = None, seed: int = 0) -> Dataset:
     """As ``first_round``, and the winners meet again until one is left: 7 pairs of 8 completions."""
-    return _rounds(dataset, judge, seed, rounds=None)
+    return in_rounds(dataset, judge, seed, rounds=None).dataset
 
 
 def pairs_to_scored(dataset: Dataset) -> Dataset:
@@ -316,7 +314,21 @@ def _ranked(scores: Sequence[float], rule: Rule, threshold: float) -> list[tuple
     return [(highest, others[0] if rule == "best_random" else int(np.argmin(scores)))]
 
 
-def _rounds(dataset: Dataset, judge: Comparer | None, seed: int, rounds: int | None) -> Dataset:
+def in_rounds(
+    dataset: Dataset, judge: Comparer | None = None, seed: int = 0, rounds: int | None = 1, ties: bool = False
+) -> Checked:
+    """Pairs of each group's completions, drawn at random to meet.
+
+    Args:
+        dataset: scored rows.
+        judge: which labels the pairs, both orders averaged; the rewards by default.
+        seed: of who meets whom.
+        rounds: how many; with more than one the winners meet again, until one is left with None.
+        ties: keep pairs of one reward, the one met first as chosen; they say nothing and are left out otherwise.
+
+    Returns:
+        Pairs; the groups that gave none, by reason; and noted, once a pair, the groups of those left out as ties.
+    """
     groups = list(_groups(dataset, rewards=judge is None))
     orders = [
         np.random.default_rng([seed, position]).permutation(len(row["completions"])).tolist()
@@ -324,13 +336,18 @@ def _rounds(dataset: Dataset, judge: Comparer | None, seed: int, rounds: int | N
     ]
     compare = _by_reward(groups) if judge is None else _comparer(judge, groups)
     played = play([paired_rounds(order, rounds) for order in orders], compare)
-    pairs = [
-        _pair(row, winner, loser, group_id)
-        for (group_id, row), matches in zip(groups, played)
-        for winner, loser in matches or ()
-        if row["completions"][winner] != row["completions"][loser]
-    ]
-    return _numbered(pairs, ("prompt", "chosen", "rejected"))
+    pairs: list[dict[str, Any]] = []
+    dropped: dict[str, list[Any]] = {}
+    tied: list[Any] = []
+    for (group_id, row), matches in zip(groups, played):
+        met = [(i, j) for i, j in matches or () if row["completions"][i] != row["completions"][j]]
+        told = [(i, j) for i, j in met if ties or judge is not None or row["rewards"][i] != row["rewards"][j]]
+        pairs += [_pair(row, winner, loser, group_id) for winner, loser in told]
+        tied += [group_id] * (len(met) - len(told))
+        if not told:
+            undecided = "the judge did not decide" if matches is None else "no two different completions"
+            dropped.setdefault(EQUAL if met else undecided, []).append(group_id)
+    return Checked(_numbered(pairs, ("prompt", "chosen", "rejected")), dropped, {EQUAL: tied} if tied else {})
 
 
 def _comparer(judge: Comparer, groups: Sequence[tuple[Any, Mapping[str, Any]]]) -> Callable[..., Sequence[float]]:

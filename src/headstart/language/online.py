@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
+import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -17,12 +16,15 @@ from datasets import Dataset
 from headstart.core.encoding import Encoded
 from headstart.core.errors import UsageError
 from headstart.core.files import write_json
-from headstart.data.row_conversion import Rule, best, first_round, knockout_pairs, rejection_sample, to_pairs
-from headstart.judges.judge import Forgiving, Judge, PairJudge, checked_scores
+from headstart.data.row_conversion import Rule, best, in_rounds, knockout_pairs, rejection_sample, to_pairs
+from headstart.judges.judge import Forgiving, Judge, PairJudge
 from headstart.language.actor_critic import with_advantages
 from headstart.language.advantages import group_normalized, leave_one_out
 from headstart.language.anchors import anchored
+from headstart.language.constant_rewards import constant_rewards
 from headstart.language.encoded_rows import EncodedRow, encode_rows
+from headstart.language.judged_groups import SelfJudge as SelfJudge
+from headstart.language.judged_groups import append, complete_lines, judged, rewrite
 from headstart.language.learner import Learner
 from headstart.language.method import LanguageMethod
 from headstart.language.online_plan import Online as Online
@@ -31,17 +33,6 @@ from headstart.language.pairings import check_judge
 from headstart.language.sampler import Sample, Sampler, Sampling
 from headstart.language.snapshots import as_it_was, keep_weights
 from headstart.language.transformers_sampler import TransformersSampler
-
-
-class SelfJudge:
-    """The likelihood of each completion under the model that began: sharpening's reward.
-
-    Args:
-        mean: the mean over tokens in place of the sum.
-    """
-
-    def __init__(self, mean: bool = False):
-        self.mean = mean
 
 
 class Collected:
@@ -59,6 +50,9 @@ class Collected:
         sampler: draws completions; transformers' engine on the model being trained by default.
         recorded: rows of the method's kind that are learned from besides: with the first iteration's own, and so with
             all of them, or with each iteration's if that learns from its own alone.
+
+    Attributes:
+        note: called, in the first process, with lines that a reader of the run should know.
     """
 
     def __init__(
@@ -73,6 +67,7 @@ class Collected:
         check_judge(judge, plan, bool(recorded))
         self.prompts, self.judge, self.plan, self.seed, self.sampler = list(prompts), judge, plan, seed, sampler
         self.recorded = list(recorded)
+        self.note: Callable[[list[str]], None] = lambda lines: None
         self.iterations, self.steps, self.history = plan.iterations, plan.steps_per_iteration, plan.history
         self.restart, self.fresh = plan.restart, OwnCompletions(seed, plan.max_tokens, stop=plan.stop)
 
@@ -96,6 +91,9 @@ class Collected:
                 f"iteration {iteration}: every completion was set aside, such as one because: {refused[0]}; mend the"
                 f" judge and resume the run, which draws them again ({aside} lists what was refused)"
             )
+        constant = constant_rewards(kept, self.plan)
+        if constant is not None and learner.processes.first:
+            self._note(f"iteration {iteration}: {constant[0]}", aloud=constant[1])
         if self.plan.pairing == "each":
             return learner.prepare(self._each(kept, learner))
         made, left_out = learner.processes.told(lambda: self._made(kept, iteration, learner))
@@ -124,16 +122,16 @@ class Collected:
 
     def _completions(self, iteration: int, learner: Learner, path: Path) -> list[dict[str, Any]]:
         chosen, first_process = self._prompts_of(iteration), learner.processes.first
-        done = learner.processes.told(lambda: _complete_lines(path))
+        done = learner.processes.told(lambda: complete_lines(path))
         size = self.plan.prompts_at_once
         done = done[: len(done) - len(done) % size if len(done) < len(chosen) else len(chosen)]
         if first_process:
-            _rewrite(path, done)
+            rewrite(path, done)
         for first in range(len(done), len(chosen), size):
             sampled = self._sampled(chosen[first : first + size], iteration, first, learner, path.parent.parent)
-            groups = learner.processes.told(lambda sampled=sampled: self._judged(sampled))
+            groups = learner.processes.told(lambda sampled=sampled: judged(sampled, self.judge, self.plan))
             if first_process:
-                _append(path, groups)
+                append(path, groups)
             done += groups
         return done
 
@@ -235,41 +233,6 @@ class Collected:
                 prefixes.append(ids[: low + int(position * (high - low))])
         return prefixes
 
-    def _judged(self, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        judge = self.judge
-        if isinstance(judge, SelfJudge):
-            for group in groups:
-                own = group.pop("own", group["log_probabilities"])
-                sums, lengths = [sum(values) for values in own], [len(values) for values in own]
-                rewards = [total / length for total, length in zip(sums, lengths)] if judge.mean else sums
-                # A completion without its end has too much likelihood.
-                group["rewards"] = rewards
-                _leave_out(group, {i: "cut before its end" for i, cut in enumerate(group["truncated"]) if cut})
-        elif self.plan.pairing == "knockout":
-            for group in groups:
-                group["rewards"] = [0.0] * len(group["completions"])
-        else:
-            flat = [(row, i) for row, group in enumerate(groups) for i in range(len(group["completions"]))]
-            columns = {name: [groups[row][name] for row, _ in flat] for name in groups[0] if name not in _SAMPLED}
-            assert isinstance(judge, Judge)
-            scores = checked_scores(
-                judge,
-                columns.pop("prompt"),
-                [groups[row]["completions"][i] for row, i in flat],
-                columns,
-                timeout=self.plan.judge_timeout,
-            )
-            for group in groups:
-                group["rewards"] = []
-            refused: dict[int, dict[int, str]] = {}
-            for number, ((row, i), value) in enumerate(zip(flat, scores, strict=True)):
-                groups[row]["rewards"].append(0.0 if value is None else float(value))
-                if value is None:
-                    refused.setdefault(row, {})[i] = scores.reasons[number]
-            for row, reasons in refused.items():
-                _leave_out(groups[row], reasons)
-        return groups
-
     # -- rows of it --------------------------------------------------------------------------------------------------
 
     def _ended(self, group: dict[str, Any]) -> dict[str, Any]:
@@ -295,8 +258,8 @@ class Collected:
             return _plain(best(dataset)), {}
         if plan.pairing == "rejection":
             seed = _seed(self.seed, iteration, 0, 0, 1)
-            return _plain(first_round(rejection_sample(dataset, plan.kept, plan.sampling_beta, seed), seed=seed)), {}
-        if plan.pairing == "knockout":
+            checked = in_rounds(rejection_sample(dataset, plan.kept, plan.sampling_beta, seed), seed=seed)
+        elif plan.pairing == "knockout":
             assert isinstance(self.judge, PairJudge)
             checked = knockout_pairs(dataset, Forgiving(self.judge, timeout=plan.judge_timeout))
         else:
@@ -304,7 +267,14 @@ class Collected:
             identical = plan.pairing == "first_two" and "identical" in learner.method.optional_fields
             rule = cast("Rule", plan.pairing)
             checked = to_pairs(dataset, rule, plan.length_penalty, coin=coin, identical=identical)
+        for reason, pairs in checked.noted.items():
+            self._note(f"iteration {iteration}: {len(pairs)} pairs left out: {reason}")
         return _plain(checked.dataset), checked.dropped
+
+    def _note(self, line: str, aloud: bool = False) -> None:
+        if aloud:
+            print(line, file=sys.stderr)
+        self.note([line])
 
     def _each(self, groups: list[dict[str, Any]], learner: Learner) -> list[EncodedRow]:
         """One row a completion, with the advantage over the prompt's others, or its reward where that is learned
@@ -361,19 +331,6 @@ _LEARNED = (
     *("prompt", "completions", "rewards", "completion_ids", "truncated", "sources"),
     *("calibration_ids", "calibration_truncated"),
 )
-_SAMPLED = {
-    "calibration_ids",
-    "calibration_truncated",
-    "completions",
-    "completion_ids",
-    "truncated",
-    "sources",
-    "forced",
-    "log_probabilities",
-    "rewards",
-    "left_out",
-}
-_PER_COMPLETION = ("completions", "completion_ids", "truncated", "sources", "forced", "log_probabilities", "rewards")
 
 
 def _rescore(groups: Sequence[dict[str, Any]], prompts: Sequence[Sequence[int]], learner: Learner) -> None:
@@ -397,39 +354,6 @@ def _drawn(values: Any, row: EncodedRow) -> float:
     forced = row.fields["forced"]
     assert not isinstance(forced, list)
     return float(sum(values[int(forced) :]))
-
-
-def _leave_out(group: dict[str, Any], reasons: Mapping[int, str]) -> None:
-    if not reasons:
-        return
-    group["left_out"] = [{"completion": group["completions"][i], "reason": reason} for i, reason in reasons.items()]
-    for name in _PER_COMPLETION:
-        group[name] = [value for i, value in enumerate(group[name]) if i not in reasons]
-
-
-def _complete_lines(path: Path) -> list[dict[str, Any]]:
-    """Lines that were written whole; a last one that a kill cut short is left out."""
-    if not path.exists():
-        return []
-    found = []
-    for line in path.read_text().split("\n")[:-1]:
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return found
-
-
-def _rewrite(path: Path, groups: Sequence[Mapping[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(group) + "\n" for group in groups))
-
-
-def _append(path: Path, groups: Sequence[Mapping[str, Any]]) -> None:
-    with open(path, "a") as file:
-        file.writelines(json.dumps(group) + "\n" for group in groups)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _seed(*parts: int) -> int:

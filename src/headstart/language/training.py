@@ -255,7 +255,13 @@ def _train_seed(
         progress(f"{learner.method.name}, seed {seed}", total, show_progress and together.first) as bar,
     ):
         if recorder is not None:
-            recorder.note([line for line in notes if line not in folder.notes()])
+
+            def note(lines: Sequence[str]) -> None:
+                recorder.note([line for line in lines if line not in folder.notes()])
+
+            note(notes)
+            if isinstance(source, Collected):
+                source.note = note
         trainer = Trainer(learner, source, seed, recorder, folder.path, evaluation, look)
         trainer.run()
         cut = learner.encoder.truncations

@@ -158,7 +158,7 @@ def text(seed: int, size: Size) -> dict[str, dict[str, float]]:
         rows: Rows = people
         if arm != "direct":
             kept = chosen_groups(groups, arm, seed)
-            rows = list(map(dict, first_round(kept, seed=seed)))
+            rows = list(map(dict, first_round(kept, seed=seed, ties=True)))  # as its record was made
             if arm not in ("sft", "top"):
                 told = {"acceptance": float(np.mean(kept["acceptance"]))}
         trained = start.train(SigmoidNorm(gamma=0.1), start.recorded(rows, size.text_steps), held_out=held_out)
