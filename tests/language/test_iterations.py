@@ -14,6 +14,7 @@ from headstart.data.row_conversion import to_pairs
 from headstart.language.anchors import check_anchors
 from headstart.language.encoded_rows import EncodedRow
 from headstart.language.hypo import HyPO
+from headstart.language.learner import Learner
 from headstart.language.online import Online
 from headstart.language.recipes import plan_of
 from headstart.language.row_files import read_rows
@@ -247,7 +248,7 @@ class Failing(Constant):
         return [float(len(text)) for text in completions]
 
 
-def test_a_judge_that_fails_is_named_and_once_mended_the_run_goes_on(key_words, prompts, tmp_path):
+def test_a_judge_that_fails_is_named_and_once_mended_the_run_goes_on(key_words, prompts, tmp_path, monkeypatch):
     _, folder = key_words
     plan = replace(PLAN, iterations=1, prompts_per_iteration=8)
     given = {"prompts": prompts, "judge": Failing(), "plan": plan, "training": FAST, "folder": tmp_path / "run",
@@ -255,12 +256,67 @@ def test_a_judge_that_fails_is_named_and_once_mended_the_run_goes_on(key_words, 
     with pytest.warns(UserWarning, match="16 completions are set aside"), pytest.raises(UsageError, match="no luck"):
         train("dpo", folder, **given)
     Failing.broken = False
+    monkeypatch.setattr(Learner, "draw", None)  # what was drawn is judged again
     run = train("dpo", folder, resume=True, **given)
     place = run.path / "seed-0/iterations/000"
     aside = [json.loads(line) for line in (place / "refused.jsonl").read_text().splitlines()]
     judged = [json.loads(line) for line in (place / "completions.jsonl").read_text().splitlines()]
     assert [[one["completion"] for one in group["left_out"]] for group in aside] == [g["completions"] for g in judged]
+    assert not (place / "sampled.jsonl").exists()
     Failing.broken = True
+
+
+class Stubborn:
+    """Refuses to go on at its second call."""
+
+    def __init__(self, mended=False):
+        self.calls, self.mended = 0, mended
+
+    def score(self, prompts, completions, columns=None):
+        self.calls += 1
+        if self.calls == 2 and not self.mended:
+            raise UsageError("no such key.")
+        return [float(len(text)) for text in completions]
+
+
+def test_what_was_drawn_before_the_judge_stopped_the_run_is_judged_and_not_drawn_again(
+    key_words, prompts, tmp_path, monkeypatch
+):
+    _, folder = key_words
+    plan = replace(PLAN, iterations=1, prompts_per_iteration=8, prompts_at_once=4)
+    given = {"prompts": prompts, "plan": plan, "training": FAST, "show_progress": False}
+    whole = train("dpo", folder, judge=Stubborn(mended=True), folder=tmp_path / "whole", **given)
+    judge = Stubborn()
+    with pytest.raises(UsageError, match=r"no such key\. The completions are kept in .*sampled\.jsonl"):
+        train("dpo", folder, judge=judge, folder=tmp_path / "run", **given)
+    place = tmp_path / "run/seed-0/iterations/000"
+    assert len((place / "completions.jsonl").read_text().splitlines()) == 4
+    with open(place / "sampled.jsonl", "a") as file:
+        file.write('{"place": 8, "gro')  # a kill in the middle of a line
+    judge.mended = True
+    monkeypatch.setattr(Learner, "draw", None)
+    run = train("dpo", folder, judge=judge, folder=tmp_path / "run", resume=True, **given)
+    first, second = (one.path / "seed-0/iterations/000/completions.jsonl" for one in (whole, run))
+    assert first.read_text() == second.read_text()
+    assert not (place / "sampled.jsonl").exists()
+    for a, b in zip(whole.model.parameters(), run.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("judge", "told"),
+    [
+        ("exact:anser", "prompts: unknown column 'anser'; did you mean answer"),
+        ("numeric:answer", "prompts: row 1 .row_id 7.: column 'answer' holds 'many'"),
+        ("tests:answer", "holds no tests for row 2"),
+    ],
+)
+def test_columns_that_a_judge_cannot_read_are_refused_before_anything_is_drawn(judge, told, tmp_path):
+    rows = [{"prompt": "q", "row_id": i, "answer": answer} for i, answer in ((3, "1"), (7, "many"), (8, ""))]
+    rows[2]["answer"] = "" if judge != "tests:answer" else None
+    with pytest.raises(UsageError, match=told):
+        train("dpo", "nowhere", prompts=rows, judge=judge, folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_was_cut_is_told(key_words, prompts, tmp_path, capsys):

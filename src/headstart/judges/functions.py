@@ -66,6 +66,13 @@ class FunctionJudge:
             scores.append(self.function(**one))
         return scores
 
+    def check_columns(self, columns: Columns) -> None:
+        """Refuse rows without a column that a parameter names, before anything is drawn to be judged."""
+        own = {"prompts", "prompt", "completions", "completion", "columns", *self.optional}
+        for name in self.names:
+            if name not in own:
+                column(columns, name)
+
 
 def function_judge(path: str) -> Judge | PairJudge:
     """The judge at ``module:name``: a judge, a class of one that needs no arguments, or a function that scores.

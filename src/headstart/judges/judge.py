@@ -87,6 +87,11 @@ def column(columns: Columns | None, name: str) -> Sequence[Any]:
     return columns[name]
 
 
+def row_name(columns: Columns, row: int) -> str:
+    """What an error calls a row: its place, from 0, and its ``row_id`` if it has one."""
+    return f"row {row} (row_id {columns['row_id'][row]})" if "row_id" in columns else f"row {row}"
+
+
 def checked_scores(
     judge: Judge,
     prompts: Sequence[Text],

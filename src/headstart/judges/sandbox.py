@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.core.errors import UsageError
-from headstart.judges.judge import Columns, column, plain_text
+from headstart.judges.judge import Columns, column, plain_text, row_name
 
 _CHILD = Path(__file__).with_name("sandbox_child.py")
 _FENCED = re.compile(r"```[ \t]*(?:python|py)?[ \t]*\r?\n(.*?)```", re.DOTALL | re.IGNORECASE)
@@ -172,13 +172,21 @@ class UnitTests:
         """The share of tests passed for each completion, 0 to 1."""
         programs: list[list[str]] = []
         for completion, tests in zip(completions, column(columns, self.column)):
-            each = [tests] if isinstance(tests, str) else list(tests or ())
-            if not each:
-                raise UsageError(f"column {self.column!r} holds no tests for a row")
-            programs.append([f"{code_of(completion)}\n\n{test}" for test in each])
+            programs.append([f"{code_of(completion)}\n\n{test}" for test in self._each(tests, "a row")])
         with ThreadPoolExecutor(self.workers or os.cpu_count()) as pool:
             outcomes = iter(list(pool.map(self.sandbox.run, [program for row in programs for program in row])))
         return [sum(next(outcomes).passed for _ in row) / len(row) for row in programs]
+
+    def check_columns(self, columns: Columns) -> None:
+        """Refuse rows without the column or without tests in it, before anything is drawn to be judged."""
+        for row, tests in enumerate(column(columns, self.column)):
+            self._each(tests, row_name(columns, row))
+
+    def _each(self, tests: Any, where: str) -> list[str]:
+        each: list[str] = [tests] if isinstance(tests, str) else list(tests or ())
+        if not each:
+            raise UsageError(f"column {self.column!r} holds no tests for {where}")
+        return each
 
 
 def _end(process: Any) -> None:

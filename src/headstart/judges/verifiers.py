@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headstart.core.errors import UsageError
-from headstart.judges.judge import Columns, column, plain_text
+from headstart.judges.judge import Columns, column, plain_text, row_name
 
 _MARKED = (
     re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE),
@@ -64,6 +64,10 @@ class Exact:
             for completion, answer in zip(completions, column(columns, self.column))
         ]
 
+    def check_columns(self, columns: Columns) -> None:
+        """Refuse rows without the column, before anything is drawn to be judged."""
+        column(columns, self.column)
+
     def _plain(self, value: Any) -> str:
         text = plain_text(value) if isinstance(value, str | list | tuple) else str(value)
         marked = marked_answer(text)
@@ -93,13 +97,22 @@ class Numeric:
         """
         scores = []
         for completion, answer in zip(completions, column(columns, self.column)):
-            right = _number(str(answer))
-            if right is None:
-                raise UsageError(f"column {self.column!r} holds {answer!r}, in which there is no number")
+            right = self._right(answer)
             given = _number(plain_text(completion))
             near = given is not None and abs(given - right) <= self.absolute + self.relative * abs(right)
             scores.append(float(near))
         return scores
+
+    def check_columns(self, columns: Columns) -> None:
+        """Refuse rows without the column or without a number in it, before anything is drawn to be judged."""
+        for row, answer in enumerate(column(columns, self.column)):
+            self._right(answer, f"{row_name(columns, row)}: ")
+
+    def _right(self, answer: Any, where: str = "") -> float:
+        right = _number(str(answer))
+        if right is None:
+            raise UsageError(f"{where}column {self.column!r} holds {answer!r}, in which there is no number")
+        return right
 
 
 @dataclass(frozen=True)

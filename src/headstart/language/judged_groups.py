@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from headstart.core.errors import UsageError
 from headstart.judges.judge import Judge, PairJudge, checked_scores
 from headstart.language.online_plan import Online
 
@@ -23,7 +24,9 @@ class SelfJudge:
         self.mean = mean
 
 
-_SAMPLED = {
+SAMPLED = "sampled.jsonl"
+"""In an iteration's folder, completions as they were drawn, until all of them are judged."""
+_NO_COLUMNS = {
     "calibration_ids",
     "calibration_truncated",
     "completions",
@@ -62,7 +65,7 @@ def judged(groups: list[dict[str, Any]], judge: Judge | PairJudge | SelfJudge, p
             group["rewards"] = [0.0] * len(group["completions"])
     else:
         flat = [(row, i) for row, group in enumerate(groups) for i in range(len(group["completions"]))]
-        columns = {name: [groups[row][name] for row, _ in flat] for name in groups[0] if name not in _SAMPLED}
+        columns = {name: [groups[row][name] for row, _ in flat] for name in groups[0] if name not in _NO_COLUMNS}
         assert isinstance(judge, Judge)
         scores = checked_scores(
             judge,
@@ -81,6 +84,26 @@ def judged(groups: list[dict[str, Any]], judge: Judge | PairJudge | SelfJudge, p
         for row, reasons in refused.items():
             _leave_out(groups[row], reasons)
     return groups
+
+
+def check_columns(judge: Any, prompts: Sequence[Mapping[str, Any]], name: str) -> None:
+    """Refuse prompts whose columns a judge cannot read, before anything is drawn for it.
+
+    Args:
+        judge: one that says which it needs by a method ``check_columns``; others are not asked.
+        prompts: rows with a ``prompt``.
+        name: of the prompts, for the error.
+
+    Raises:
+        UsageError: a column is missing, or holds what the judge cannot read; the row is named.
+    """
+    if not prompts or not hasattr(judge, "check_columns"):
+        return
+    names = [column for column in prompts[0] if column not in (*_NO_COLUMNS, "prompt")]
+    try:
+        judge.check_columns({column: [row.get(column) for row in prompts] for column in names})
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error
 
 
 def _leave_out(group: dict[str, Any], reasons: Mapping[int, str]) -> None:
@@ -102,6 +125,16 @@ def complete_lines(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
     return found
+
+
+def drawn_before(path: Path) -> dict[int, dict[str, Any]]:
+    """Groups that were drawn and not yet judged, by their place in the iteration; what a kill cut short is cut off."""
+    lines = complete_lines(path)
+    if lines:
+        rewrite(path, lines)
+    else:
+        path.unlink(missing_ok=True)
+    return {line["place"]: line["group"] for line in lines}
 
 
 def rewrite(path: Path, groups: Sequence[Mapping[str, Any]]) -> None:

@@ -23,8 +23,8 @@ from headstart.language.advantages import group_normalized, leave_one_out
 from headstart.language.anchors import anchored
 from headstart.language.constant_rewards import constant_rewards
 from headstart.language.encoded_rows import EncodedRow, encode_rows
+from headstart.language.judged_groups import SAMPLED, append, complete_lines, drawn_before, judged, rewrite
 from headstart.language.judged_groups import SelfJudge as SelfJudge
-from headstart.language.judged_groups import append, complete_lines, judged, rewrite
 from headstart.language.learner import Learner
 from headstart.language.method import LanguageMethod
 from headstart.language.online_plan import Online as Online
@@ -89,8 +89,10 @@ class Collected:
             learner.processes.told(lambda: (folder / "completions.jsonl").replace(aside) and None)
             raise UsageError(
                 f"iteration {iteration}: every completion was set aside, such as one because: {refused[0]}; mend the"
-                f" judge and resume the run, which draws them again ({aside} lists what was refused)"
+                f" judge and resume the run, which judges them again and draws none ({aside} lists what was refused)"
             )
+        if learner.processes.first:
+            (folder / SAMPLED).unlink(missing_ok=True)
         constant = constant_rewards(kept, self.plan)
         if constant is not None and learner.processes.first:
             self._note(f"iteration {iteration}: {constant[0]}", aloud=constant[1])
@@ -123,17 +125,30 @@ class Collected:
     def _completions(self, iteration: int, learner: Learner, path: Path) -> list[dict[str, Any]]:
         chosen, first_process = self._prompts_of(iteration), learner.processes.first
         done = learner.processes.told(lambda: complete_lines(path))
-        size = self.plan.prompts_at_once
+        size, drawn = self.plan.prompts_at_once, path.with_name(SAMPLED)
         done = done[: len(done) - len(done) % size if len(done) < len(chosen) else len(chosen)]
+        before = learner.processes.told(lambda: drawn_before(drawn))
         if first_process:
             rewrite(path, done)
         for first in range(len(done), len(chosen), size):
-            sampled = self._sampled(chosen[first : first + size], iteration, first, learner, path.parent.parent)
-            groups = learner.processes.told(lambda sampled=sampled: judged(sampled, self.judge, self.plan))
+            asked = chosen[first : first + size]
+            sampled = [before[place] for place in range(first, first + len(asked)) if place in before]
+            if [group["prompt"] for group in sampled] != [row["prompt"] for row in asked]:
+                sampled = self._sampled(asked, iteration, first, learner, path.parent.parent)
+                if first_process:
+                    append(drawn, [{"place": first + i, "group": group} for i, group in enumerate(sampled)])
+            groups = learner.processes.told(lambda sampled=sampled: self._judged(sampled, drawn))
             if first_process:
                 append(path, groups)
             done += groups
         return done
+
+    def _judged(self, sampled: list[dict[str, Any]], drawn: Path) -> list[dict[str, Any]]:
+        try:
+            return judged(sampled, self.judge, self.plan)
+        except UsageError as error:
+            reason = str(error).rstrip(".")
+            raise UsageError(f"{reason}. The completions are kept in {drawn}; a resumed run judges those") from error
 
     def _prompts_of(self, iteration: int) -> list[Mapping[str, Any]]:
         count, total = self.plan.prompts_per_iteration, len(self.prompts)

@@ -26,6 +26,7 @@ from headstart.language.adapters import check_adapter
 from headstart.language.evaluation import Evaluation
 from headstart.language.hypo import HyPO
 from headstart.language.inpo import INPO
+from headstart.language.judged_groups import check_columns
 from headstart.language.learner import Learner
 from headstart.language.method import LanguageMethod
 from headstart.language.online import Collected, Online, SelfJudge
@@ -133,6 +134,9 @@ def train(
     judged_by = _judge(judge)
     if online:
         check_judge(judged_by, plan, bool(rows))
+        check_columns(judged_by, asked or (), "prompts")
+    if isinstance(judged_by, Judge):
+        check_columns(judged_by, held or (), "held-out prompts")
     loadable = isinstance(model, str | Path)
     if loadable:
         name, (model, tokenizer) = str(model), load_model(model)
