@@ -1,10 +1,13 @@
 """Functions of many shapes are judges; verifiers find the answer that is meant."""
 
+import sys
+
 import pytest
 
 from headstart.core.errors import UsageError
-from headstart.judges.functions import FunctionJudge, function_judge
+from headstart.judges.functions import FunctionJudge, as_judge, function_judge
 from headstart.judges.judge import checked_scores
+from headstart.judges.registry import make_judge
 from headstart.judges.verifiers import Exact, Numeric, Regex, last_number, marked_answer
 
 COLUMNS = {"answer": ["1", "2"], "topic": ["a", "b"]}
@@ -101,3 +104,19 @@ def test_verifiers() -> None:
         Numeric("answer").score(["p"], ["1"], {"answer": ["none"]})
     with pytest.raises(UsageError, match="unknown column 'answr'; did you mean answer"):
         Exact("answr").score(["p"], ["1"], {"answer": ["1"]})
+
+
+def test_an_object_or_a_function_is_a_judge_and_anything_else_is_refused() -> None:
+    own = Own()
+    assert as_judge(own) is own
+    assert as_judge(lengths).score(["p"], ["abc"]) == [3]
+    for wrong, told in ((7, "judge is a int; expected a function, or an object with score"), (Own, "give an object")):
+        with pytest.raises(UsageError, match=told):
+            as_judge(wrong)
+
+
+def test_a_module_in_the_working_directory_is_found(tmp_path, monkeypatch) -> None:
+    (tmp_path / "judge_beside_me.py").write_text("def ln(completion):\n    return len(completion)\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [place for place in sys.path if place])
+    assert make_judge("judge_beside_me:ln").score(["p"], ["abc"]) == [3]

@@ -67,3 +67,17 @@ def test_own_completions_are_learned_from_with_their_rewards(method, key_words, 
     if method == "weighted-bc":
         with pytest.raises(UsageError, match="0 or more"):
             train(method, folder, judge=Length(-1.0), folder=tmp_path / "below", **given)
+
+
+def words(completions):
+    return [float(len(text.split())) for text in completions]
+
+
+def test_a_plain_function_is_a_judge_and_what_is_none_is_refused_at_once(key_words, prompts, tmp_path):
+    _, folder = key_words
+    plan = replace(plan_of("dpo"), iterations=1, prompts_per_iteration=8, steps_per_iteration=1, max_tokens=8)
+    run = train("dpo", folder, prompts=prompts, judge=words, plan=plan, folder=tmp_path / "run", show_progress=False)
+    assert run.folder.config["judge"] == "words"
+    assert run.folder.metrics(["loss"])["value"].is_finite().all()
+    with pytest.raises(UsageError, match="judge is a dict; expected a function, or an object with score or prefer"):
+        train("dpo", "nowhere", prompts=prompts, judge={}, folder=tmp_path / "none")

@@ -72,10 +72,11 @@ def judge(arguments: Sequence[str]) -> int:
     options = tyro.cli(JudgeOptions, args=list(arguments), prog="headstart lm judge")
     from headstart.judges.judge import JudgeError
     from headstart.judges.judging import judge_rows, reasons_in_words
+    from headstart.judges.registry import make_judge
 
     _check_target(options.out)
     rows = _rows(options.data)
-    made = _make_judge(options)
+    made = make_judge(options.judge)
     journal = options.out.with_name(f".{options.out.name}.answers")
     with _plain_warnings():
         judged = judge_rows(made, rows, journal, options.judge, _judging(options))
@@ -104,11 +105,12 @@ def compare(arguments: Sequence[str]) -> int:
     from headstart.core.files import cache_folder
     from headstart.judges.comparing import compare_rows
     from headstart.judges.judging import reasons_in_words
+    from headstart.judges.registry import make_judge
 
     if options.out is not None:
         _check_target(options.out)
     first, second = _rows(options.first), _rows(options.second)
-    made = _make_judge(options)
+    made = make_judge(options.judge)
     named = hashlib.sha256(json.dumps([options.first, options.second, options.judge]).encode()).hexdigest()[:20]
     journal = cache_folder() / "judges" / f"comparison-{named}.answers"
     journal.parent.mkdir(parents=True, exist_ok=True)
@@ -143,14 +145,6 @@ def _rows(name: str) -> list[dict[str, Any]]:
     from headstart.data.rows import load_rows
 
     return load_rows(name).to_list()
-
-
-def _make_judge(options: JudgeOptions | CompareOptions) -> Any:
-    from headstart.judges.registry import make_judge
-
-    if str(Path.cwd()) not in sys.path:  # a judge of one's own is a module here
-        sys.path.insert(0, str(Path.cwd()))
-    return make_judge(options.judge)
 
 
 def _tell_of_cuts(judge: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -80,11 +82,28 @@ def function_judge(path: str) -> Judge | PairJudge:
     Raises:
         UsageError: it is none of them, or cannot be imported.
     """
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())  # a judge of one's own is a module here; a console script does not look there
     found = load_attribute(path)
     if inspect.isclass(found):
         found = found()
+    return as_judge(found, path)
+
+
+def as_judge(found: Any, name: str = "judge") -> Judge | PairJudge:
+    """A judge as it is, or a function that scores as one.
+
+    Args:
+        found: an object with ``score`` or ``prefer``, or a function as ``FunctionJudge`` takes it.
+        name: what the error calls it.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    if inspect.isclass(found):
+        raise UsageError(f"{name} is the class {found.__name__}; give an object of it")
     if isinstance(found, Judge | PairJudge):
         return found
     if not callable(found):
-        raise UsageError(f"{path} is a {type(found).__name__}; expected a function, or an object with score or prefer")
+        raise UsageError(f"{name} is a {type(found).__name__}; expected a function, or an object with score or prefer")
     return FunctionJudge(found)

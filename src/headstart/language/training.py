@@ -84,7 +84,7 @@ def train(
     *,
     tokenizer: Any = None,
     prompts: Rows | None = None,
-    judge: Judge | PairJudge | str | None = None,
+    judge: Judge | PairJudge | Callable[..., Any] | str | None = None,
     plan: Online | None = None,
     training: Training | None = None,
     held_out: Rows | None = None,
@@ -104,7 +104,8 @@ def train(
         data: rows of the kind that the method learns from.
         tokenizer: of a model object.
         prompts: rows with a ``prompt``, and whatever the judge reads.
-        judge: scores completions, or compares them; or its text (see ``make_judge``), or "loglik", "mean_loglik".
+        judge: scores completions, or compares them; a function that scores (see ``FunctionJudge``); or its text (see
+            ``make_judge``), or "loglik", "mean_loglik".
         plan: how much is sampled, and what is made of it; the method's usual one by default.
         training: optimiser, batches, adapter, limits.
         held_out: rows with a ``prompt``; after every iteration the policy's completions to them are judged.
@@ -130,7 +131,7 @@ def train(
     if online and plan.reset_fraction and asked is not None:
         _check_resets(asked, plan.reset_column, notes)
     held = None if held_out is None else _read(held_out, "prompt", "held-out prompts", notes)
-    judge_name = judge if isinstance(judge, str) else type(judge).__name__ if judge is not None else None
+    judge_name = judge if judge is None or isinstance(judge, str) else getattr(judge, "__name__", type(judge).__name__)
     judged_by = _judge(judge)
     if online:
         check_judge(judged_by, plan, bool(rows))
@@ -343,8 +344,12 @@ def _check_resets(prompts: Sequence[Mapping[str, Any]], column: str, notes: list
 
 
 def _judge(judge: Any) -> Judge | PairJudge | SelfJudge | None:
-    if not isinstance(judge, str):
+    if judge is None or isinstance(judge, SelfJudge):
         return judge
+    if not isinstance(judge, str):
+        from headstart.judges.functions import as_judge
+
+        return as_judge(judge)
     if judge in SELF_JUDGES:
         return SelfJudge(SELF_JUDGES[judge])
     from headstart.judges.registry import make_judge
