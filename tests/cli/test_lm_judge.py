@@ -64,3 +64,35 @@ def test_compare_tells_the_win_rate(files, capsys) -> None:
     record = json.loads(capsys.readouterr().out)
     assert record["win_rate"]["estimate"] == 0.75
     assert 0.5 < record["length_controlled"]["estimate"] < 1
+
+
+@pytest.mark.parametrize(("make", "count"), [("best_worst", 2), ("best", 3), ("rejection", 2), ("labels", 4)])
+def test_rows_are_made_of_the_completions_that_have_a_reward(make, count, files, capsys) -> None:
+    _, _, folder = files
+    none, nan = None, float("nan")
+    groups = [[1.0, none, 3.0], [nan, 2.0, none], [none, none, none], [0.0, 1.0, 2.0]]
+    texts = ["a", "bb", "ccc"]
+    ids = [[1], [2], [3]]
+    data = write(folder / "judged.jsonl", [
+        {"prompt": f"p{i}", "completions": texts, "rewards": rewards, "completion_ids": ids, "truncated": [False] * 3}
+        for i, rewards in enumerate(groups)
+    ])  # fmt: skip
+    assert main(["lm", "rows", "--data", data, "--make", make, "--out", "made.jsonl"]) == 0
+    told = capsys.readouterr()
+    assert "6 completions of 3 prompts left out: no reward" in told.out
+    assert "1 left out: no completions or no rewards" in told.err
+    made = [json.loads(line) for line in (folder / "made.jsonl").read_text().splitlines()]
+    assert len(made) == count
+    if make == "best_worst":
+        assert [(row["chosen"], row["rejected"], row["rejected_ids"]) for row in made] == [
+            ("ccc", "a", [1]),
+            ("ccc", "a", [1]),
+        ]
+        assert "1 prompts gave none: fewer than two completions" in told.out
+
+
+def test_rewards_that_are_infinite_are_still_refused(files, capsys) -> None:
+    _, _, folder = files
+    data = write(folder / "judged.jsonl", [{"prompt": "p", "completions": ["a", "b"], "rewards": [0.0, float("inf")]}])
+    assert main(["lm", "rows", "--data", data, "--make", "best", "--out", "made.jsonl"]) == 2
+    assert "not a finite number" in capsys.readouterr().err

@@ -64,6 +64,7 @@ def rows(arguments: Sequence[str]) -> int:
     options = tyro.cli(RowsOptions, args=list(arguments), prog="headstart lm rows")
     from headstart.core.errors import DataError, UsageError
     from headstart.core.files import write_atomically
+    from headstart.data.missing_rewards import without_unrewarded
     from headstart.data.rows import check_rows, load_rows
 
     if options.out.suffix != ".jsonl" or options.out.exists():
@@ -73,6 +74,9 @@ def rows(arguments: Sequence[str]) -> int:
     if options.make == "picked":
         dataset = _picked(dataset, options.data)
     elif judge is None:
+        dataset, lost = without_unrewarded(dataset)
+        if lost:
+            print(f"{sum(lost)} completions of {len(lost)} prompts left out: no reward")
         checked = check_rows(dataset, "scored")
         dataset = checked.dataset
         if checked.dropped:
