@@ -39,3 +39,23 @@ def test_what_they_lack_is_named(key_words, prompts, tmp_path):
         train("xpo", folder, plan=plan, folder=tmp_path / "xpo", **both)
     with pytest.raises(UsageError, match="pairing each"):
         train("dpo", folder, plan=Online(pairing="each"), folder=tmp_path / "each", **both)
+
+
+def test_pairs_that_say_who_wrote_them_are_learned_from_by_xpo(key_words, prompts, tmp_path):
+    world, folder = key_words
+    first, second = world.vocabulary[0], world.vocabulary[1]
+    plain = [{**row, "chosen": first, "rejected": second} for row in prompts[:4]]
+    sources = [("reference", "policy"), ("policy", "reference"), ("policy", "comparator"), ("comparator", "policy")]
+    told = [{**row, "chosen_source": a, "rejected_source": b} for row, (a, b) in zip(plain, sources, strict=True)]
+    given = {"training": Training(learning_rate=1e-3, batch_size=4, steps=1), "show_progress": False}
+    run = train("xpo", folder, told, folder=tmp_path / "told", **given)
+    rows = read_rows(run.path / "seed-0/iterations/000/rows.parquet")
+    assert [row.fields["chosen_from_comparator"] for row in rows] == [1.0, 0.0, 0.0, 1.0]
+    said = [{**row, "chosen_from_comparator": a != "policy"} for row, (a, _) in zip(plain, sources, strict=True)]
+    same = train("xpo", folder, said, folder=tmp_path / "said", **given)
+    assert run.folder.metrics(["loss"])["value"].to_list() == same.folder.metrics(["loss"])["value"].to_list()
+    both = [{**told[0], "rejected_source": "reference"}]
+    for wrong, message in ((plain, "Give it in every row, or chosen_source"), (both, "one side is by 'policy'")):
+        with pytest.raises(DataError, match=message):
+            train("xpo", "nowhere", wrong, folder=tmp_path / "wrong", **given)
+    assert not (tmp_path / "wrong").exists()

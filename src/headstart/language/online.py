@@ -21,6 +21,7 @@ from headstart.judges.judge import Forgiving, Judge, PairJudge
 from headstart.language.actor_critic import with_advantages
 from headstart.language.advantages import group_normalized, leave_one_out
 from headstart.language.anchors import anchored
+from headstart.language.comparators import FROM_COMPARATOR, POLICY
 from headstart.language.constant_rewards import constant_rewards
 from headstart.language.encoded_rows import EncodedRow, encode_rows
 from headstart.language.judged_groups import SAMPLED, append, complete_lines, drawn_before, judged, rewrite
@@ -193,7 +194,7 @@ class Collected:
             found = self._by_past_policies(ids, iteration, first, learner, iterations)
             for held, sample in zip(drawn, found, strict=True):
                 held.append(("comparator", sample))
-        elif plan.comparator == "policy" and _BONUS in learner.method.fields:
+        elif plan.comparator == "policy" and FROM_COMPARATOR in learner.method.fields:
             for held in drawn:
                 held[-1] = ("comparator", held[-1][1])
         for group, held in zip(groups, drawn, strict=True):
@@ -324,7 +325,7 @@ class Collected:
 def _told(row: dict[str, Any]) -> dict[str, Any]:
     """A row with what its method's loss may read."""
     if "chosen_source" in row:
-        row[_BONUS] = row["chosen_source"] != "policy"
+        row[FROM_COMPARATOR] = row["chosen_source"] != POLICY
         row["identical"] = row["chosen"] == row["rejected"]
     return row
 
@@ -341,7 +342,6 @@ def _plain_reward(reward: float, method: LanguageMethod) -> dict[str, float]:
 
 WEIGHTS = "policy.safetensors"
 """In an iteration's folder, the weights that it began with, where later ones draw with them."""
-_BONUS = "chosen_from_comparator"
 _LEARNED = (
     *("prompt", "completions", "rewards", "completion_ids", "truncated", "sources"),
     *("calibration_ids", "calibration_truncated"),

@@ -23,6 +23,7 @@ from headstart.data.rows import check_rows, load_rows
 from headstart.judges.judge import Judge, PairJudge
 from headstart.language.actor_critic import ActorCritic
 from headstart.language.adapters import check_adapter
+from headstart.language.comparators import with_comparator
 from headstart.language.evaluation import Evaluation
 from headstart.language.hypo import HyPO
 from headstart.language.inpo import INPO
@@ -127,6 +128,7 @@ def train(
         _check_plan(method, plan)
     notes: list[str] = []
     rows = None if data is None else _read(data, method.rows, "data", notes)
+    rows = None if rows is None else with_comparator(rows, method)
     asked = None if prompts is None else _read(prompts, "prompt", "prompts", notes)
     if online and plan.reset_fraction and asked is not None:
         _check_resets(asked, plan.reset_column, notes)
