@@ -280,7 +280,7 @@ class Learner:
 def _limits(training: Training, context: int | None) -> tuple[int | None, int | None]:
     prompt, completion = training.max_prompt_tokens, training.max_completion_tokens
     if context is not None:
-        completion = completion or context // 2
+        completion = completion or min(context // 2, max(1, context - (prompt or 0)))
         prompt = prompt or context - completion
         if prompt + completion > context:
             raise UsageError(

@@ -20,8 +20,8 @@ RECIPES: dict[str, Recipe] = {
 NOT_BUILT = {
     "pointmaze": "built here in our own mazes instead: maze-umaze-undirected and its like",
     "antmaze": "needs an ant that walks to any goal, days of training on two cores",
-    "adroit": "recorded from people's hands in a glove; without them a hand needs hundreds of hours of simulated practice"
-    " (Rajeswaran et al. 2018, table 2), days on two cores",
+    "adroit": "recorded from people's hands in a glove; without them a hand practises for hundreds of simulated hours"
+    " (Rajeswaran et al. 2018), days on two cores",
     "kitchen": "recorded from people's demonstrations in virtual reality; table-kitchen-demonstrations stands in",
     "grid": "that world does not end at the goal; built here where it does: four-rooms-expert and its like",
     "flow": "its traffic simulator is not among Python's packages",
