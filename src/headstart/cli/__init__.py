@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -81,3 +82,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        refused = _refused(error)
+        if refused is None:
+            raise
+        print(f"error: {refused}", file=sys.stderr)
+        return 1
+
+
+def _refused(error: OSError) -> str | None:
+    """What to say where the system let a file not be written or read; None for an error of another kind."""
+    from headstart.core.files import full_disk
+
+    full = full_disk(error, error.filename or "the result")
+    if full is not None:
+        return str(full)
+    if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR) or error.filename is None:
+        return None
+    return f"{error.filename}: {error.strerror}; choose another place, or change who may use this one"

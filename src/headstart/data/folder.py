@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from headstart.core.errors import DataError, UsageError
-from headstart.core.files import read_json, write_json
+from headstart.core.files import read_json, write_json, writing
 from headstart.core.specs import Spec, spec_from_json, spec_to_json
 from headstart.data.columns import COLUMNS, column_layout, conform
 from headstart.data.experience import Experience
@@ -37,10 +38,12 @@ class Writer:
         metadata: JSON-serialisable facts to keep; with ``extend``, added to those that are there.
         extend: append to an existing folder.
         observation_dtype: float32, or uint8 for images.
+        expected_rows: how many rows will be written, if known: a full disk's error then says what they need.
 
     Raises:
         UsageError: the folder exists already (or, with ``extend``, holds another world's data).
-        OSError: the disk is full or the folder cannot be written.
+        StorageError: the disk is full.
+        OSError: the folder cannot be written.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Writer:
         metadata: Mapping[str, Any] | None = None,
         extend: bool = False,
         observation_dtype: np.dtype | type = np.float32,
+        expected_rows: int | None = None,
     ):
         self.folder, self.spec, self.extend = Path(folder), spec, extend
         self.metadata = dict(metadata or {})
@@ -64,11 +68,23 @@ class Writer:
         elif self.folder.exists():
             raise UsageError(f"{folder} exists already; remove it or choose another place")
         self._layout = column_layout(spec, observation_dtype)
+        self._needed = None if expected_rows is None else expected_rows * sum(map(_row_bytes, self._layout.values()))
+        self._rows_before = self.rows
         self._at = self.folder if extend else self.folder.with_name(f".{self.folder.name}.partial-{os.getpid()}")
         self._files: dict[str, BinaryIO] = {}
         self._digests: dict[str, Any] = {}
+        self._ends: dict[str, int] = {}
 
     def __enter__(self) -> Writer:
+        try:
+            with writing(self.folder, self._needed):
+                self._open()
+        except BaseException:
+            self._give_up()
+            raise
+        return self
+
+    def _open(self) -> None:
         self._at.mkdir(parents=True, exist_ok=True)
         for name, (dtype, shape) in self._layout.items():
             file = self._files[name] = (self._at / f"{name}.npy").open("r+b" if self.extend else "w+b")
@@ -77,11 +93,11 @@ class Writer:
                 _write_header(file, dtype, (0, *shape))
                 continue
             _skip_header(file)
-            end = file.tell() + self.rows * dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+            end = file.tell() + self.rows * _row_bytes((dtype, shape))
             for block in _blocks(file, end):
                 self._digests[name].update(block)
             file.truncate(end)
-        return self
+            self._ends[name] = end
 
     def append(
         self,
@@ -96,29 +112,50 @@ class Writer:
 
         Raises:
             DataError: shapes do not fit.
+            StorageError: the disk is full.
         """
         given = (observations, actions, rewards, next_observations, terminations, truncations)
         arrays = {name: conform(name, value, *self._layout[name]) for name, value in zip(COLUMNS, given, strict=True)}
         lengths = {name: len(array) for name, array in arrays.items()}
         if len(set(lengths.values())) > 1:
             raise DataError(f"columns differ in length: {lengths}")
-        for name, array in arrays.items():
-            content = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-            self._digests[name].update(content)
-            self._files[name].write(content)
+        with writing(self.folder, self._needed):
+            for name, array in arrays.items():
+                content = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+                self._digests[name].update(content)
+                self._files[name].write(content)
         self.rows += lengths["rewards"]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            self._give_up()
+            return
         try:
-            if kind is None:
+            with writing(self.folder, self._needed):
                 self._finish()
-        finally:
-            for file in self._files.values():
+        except BaseException:
+            self._give_up()
+            raise
+        self._close()
+
+    def _close(self) -> None:
+        for file in self._files.values():
+            with contextlib.suppress(OSError):  # rows that a full disk did not take; the file is closed all the same
                 file.close()
-            if not self.extend:
-                shutil.rmtree(self._at, ignore_errors=True)
+
+    def _give_up(self) -> None:
+        """Remove what was begun, or cut a folder that was being extended back to what it was."""
+        self._close()
+        if not self.extend:
+            shutil.rmtree(self._at, ignore_errors=True)
+            return
+        for name, end in self._ends.items():
+            dtype, shape = self._layout[name]
+            with contextlib.suppress(OSError), (self._at / f"{name}.npy").open("r+b") as file:
+                _write_header(file, dtype, (self._rows_before, *shape))
+                file.truncate(end)
 
     def _finish(self) -> None:
         columns = {}
@@ -149,11 +186,12 @@ def save(experience: Experience, folder: Path | str, rows_at_once: int = 1 << 16
 
     Raises:
         UsageError: the folder exists already.
+        StorageError: the disk is full; nothing is left behind.
     """
     experience = experience.in_order()
-    dtype = experience.observations.dtype
-    with Writer(folder, experience.spec, experience.metadata, observation_dtype=dtype) as writer:
-        for start in range(0, len(experience), rows_at_once):
+    dtype, rows = experience.observations.dtype, len(experience)
+    with Writer(folder, experience.spec, experience.metadata, observation_dtype=dtype, expected_rows=rows) as writer:
+        for start in range(0, rows, rows_at_once):
             writer.append(*(experience.read(name, start, start + rows_at_once) for name in COLUMNS))
 
 
@@ -250,6 +288,11 @@ def _load_column(folder: Path, name: str, record: dict[str, Any], memory_map: bo
 
 def _digest(columns: dict[str, Any]) -> str:
     return hashlib.sha256("".join(columns[name]["sha256"] for name in COLUMNS).encode()).hexdigest()
+
+
+def _row_bytes(layout: tuple[np.dtype, tuple[int, ...]]) -> int:
+    dtype, shape = layout
+    return dtype.itemsize * int(np.prod(shape, dtype=np.int64))
 
 
 def _write_header(file: BinaryIO, dtype: np.dtype, shape: tuple[int, ...]) -> None:

@@ -12,12 +12,15 @@ import gymnasium
 import numpy as np
 
 from headstart.core.errors import DataError, UsageError
+from headstart.core.files import require_room
 from headstart.core.specs import Box, Discrete, Spec
 from headstart.data.experience import Experience
 from headstart.data.importing import import_columns
 
 DATASET_ID = re.compile(r"(?:[\w-]+/)*[\w-]+-v\d+")
 """What a Minari id looks like: namespaces, a name and a version, as in "D4RL/door/human-v2"."""
+_EPISODE_FRAME = 1 << 14
+"""Bytes that an episode takes in Minari's HDF5 file beside its numbers, and more."""
 
 
 def is_minari_folder(path: Path | str) -> bool:
@@ -100,6 +103,7 @@ def write_minari(experience: Experience, target: Path | str) -> None:
 
     Raises:
         UsageError: Minari is not installed, the target exists already, or the id is malformed.
+        StorageError: the disk has no room for it.
     """
     minari = _minari()
     from minari.storage.datasets_root_dir import get_dataset_path
@@ -117,6 +121,9 @@ def write_minari(experience: Experience, target: Path | str) -> None:
     env_spec = gymnasium.registry.get(world) if isinstance(world, str) else None
     images = experience.observations.dtype == np.uint8
     data = folder / "data"
+    # HDF5 crashes the interpreter when it closes a file on a disk that has become full.
+    columns = sum(column.nbytes for column in experience.columns.values())
+    require_room(folder, columns + (len(experience.episodes()) + 1) * _EPISODE_FRAME)
     data.mkdir(parents=True)
     try:
         storage = minari.dataset.minari_storage.MinariStorage.new(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headstart.core.errors import DataError, UsageError
-from headstart.core.files import cache_folder
+from headstart.core.files import cache_folder, require_room, writing
 from headstart.core.registry import unknown
 from headstart.data.catalogue import BUILDABLE, CATALOGUE, find_entry
 from headstart.data.experience import Experience
@@ -16,6 +16,8 @@ from headstart.data.folder import is_dataset_folder, read_record
 from headstart.data.folder import load as load_folder
 
 _HDF5, _PARQUET = (".hdf5", ".h5"), (".parquet", ".pq")
+_HDF5_FRAME = 1 << 16
+"""Bytes that an HDF5 file has beside its columns, and more."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,14 @@ def convert(source: str | Path, target: str | Path) -> None:
     Raises:
         UsageError: the target exists already, or the source is unknown.
         DataError: the source is damaged.
+        StorageError: the disk is full; nothing is left there.
     """
     text = str(target)
     path = Path(text.removeprefix("minari:")).expanduser()
     if path.exists():
         raise UsageError(f"{path} exists already; remove it or choose another place")
     experience = load(source)
+    columns = sum(column.nbytes for column in experience.columns.values())
     if text.startswith("minari:"):
         from headstart.data.minari_format import write_minari
 
@@ -105,11 +109,14 @@ def convert(source: str | Path, target: str | Path) -> None:
     elif path.suffix in _HDF5:
         from headstart.data.d4rl_format import write_d4rl
 
+        # HDF5 crashes the interpreter when it closes a file on a disk that has become full.
+        require_room(path, columns + _HDF5_FRAME)
         write_d4rl(experience, path)
     elif path.suffix in _PARQUET:
         from headstart.data.parquet_format import write_parquet
 
-        write_parquet(experience, path)
+        with writing(path, columns):
+            write_parquet(experience, path)
     else:
         experience.save(path)
 

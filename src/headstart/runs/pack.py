@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from headstart.core.errors import DataError, UsageError
-from headstart.core.files import read_json
+from headstart.core.files import read_json, writing
 from headstart.runs.folder import RunFolder
 from headstart.runs.index import find_runs
 
@@ -65,6 +65,7 @@ def pack(runs: Sequence[Path | str], file: Path | str, checkpoints: bool = False
 
     Raises:
         UsageError: a folder is no run, one is still running, names repeat, or the file exists.
+        StorageError: the disk is full; nothing is left there.
     """
     file, folders = Path(file), [Path(run) for run in runs]
     names = [folder.resolve().name for folder in folders]
@@ -77,7 +78,11 @@ def pack(runs: Sequence[Path | str], file: Path | str, checkpoints: bool = False
             raise UsageError(f"{folder} is still running; pack it when it has ended")
     handle, staged = tempfile.mkstemp(dir=file.absolute().parent, prefix=f".{file.name}.")
     try:
-        with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        with (
+            writing(file),
+            os.fdopen(handle, "wb") as stream,
+            zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
             digests = {}
             for folder, name in zip(folders, names, strict=True):
                 for path in _files(folder, checkpoints):
@@ -113,6 +118,7 @@ def add(file: Path | str, folder: Path | str) -> list[Added]:
 
     Raises:
         DataError: the file is damaged or was changed; nothing is added.
+        StorageError: the disk is full; runs that were added before stay.
     """
     file, folder = Path(file), Path(folder)
     names = verify(file)
@@ -121,7 +127,8 @@ def add(file: Path | str, folder: Path | str) -> list[Added]:
     with _open(file) as archive, tempfile.TemporaryDirectory(prefix="headstart-add-") as temporary:
         for name in names:
             found = Path(temporary) / name
-            _extract(archive, name, Path(temporary))
+            with writing(temporary):
+                _extract(archive, name, Path(temporary))
             run = RunFolder.open(found)
             for seed in run.seed_folders():
                 seed.status()
@@ -134,7 +141,8 @@ def add(file: Path | str, folder: Path | str) -> list[Added]:
             place.parent.mkdir(parents=True, exist_ok=True)
             staged = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{name}.", suffix=".partial"))
             try:
-                shutil.copytree(found, staged, dirs_exist_ok=True)
+                with writing(place):
+                    _copy(found, staged)
                 staged.chmod(0o755)
                 staged.rename(place)
             except OSError:
@@ -241,6 +249,14 @@ def _extract(archive: zipfile.ZipFile, run: str, folder: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(name) as packed, open(path, "wb") as stream:
                 shutil.copyfileobj(packed, stream)
+
+
+def _copy(run: Path, place: Path) -> None:
+    # Not shutil.copytree, which tells of a full disk only in a list of texts.
+    for path in filter(Path.is_file, run.rglob("*")):
+        target = place / path.relative_to(run)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
 
 
 def _free(folder: Path, name: str) -> Path:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headstart.core.errors import DataError, UsageError
+from headstart.core.errors import DataError, StorageError, UsageError
 from headstart.core.progress import progress
 from headstart.core.specs import Spec
 from headstart.data.columns import COLUMNS
@@ -80,6 +80,7 @@ class Recipe:
 
         Raises:
             UsageError: the folder holds something else, or ``transitions`` cannot be.
+            StorageError: the disk is full; nothing is left behind.
             DataError: the dataset could not be written; nothing is left behind.
         """
         if transitions is not None and transitions < 2:
@@ -97,12 +98,14 @@ class Recipe:
         metadata |= {"reference": _reference(self.world), "code": code(), "packages": packages()}
         try:
             with (
-                Writer(target, recording.spec, metadata) as writer,
+                Writer(target, recording.spec, metadata, expected_rows=recording.total) as writer,
                 progress(f"recording {self.name}", recording.total, show_progress) as bar,
             ):
                 for rows in recording.rows:
                     writer.append(*(rows[name] for name in COLUMNS))
                     bar.update(writer.rows)
+        except StorageError:
+            raise
         except OSError as error:
             raise DataError(f"cannot write {target}: {error}; nothing was left there") from error
         return target
