@@ -60,6 +60,16 @@ def test_flags_reach_the_method_and_the_plan(run):
     assert recorded.state() == "finished"
 
 
+def check_only_own_pages_are_replaced(run, tmp_path, capsys):
+    notes = tmp_path / "notes.html"
+    notes.write_text("<html>mine</html>")
+    assert "no page that headstart wrote" in refusal(capsys, "report", run, "--out", notes)
+    assert notes.read_text() == "<html>mine</html>"
+    assert main(["report", str(run), "--out", str(notes), "--overwrite"]) == 0
+    assert main(["report", str(run), "--out", str(notes), "--title", "Again"]) == 0
+    assert "<title>Again</title>" in notes.read_text()
+
+
 def test_a_finished_run_is_played_listed_exported_and_reported(run, tmp_path, capsys):
     assert main(["eval", str(run), "--episodes", "3", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["4"]["returns"]) == 3
@@ -72,6 +82,7 @@ def test_a_finished_run_is_played_listed_exported_and_reported(run, tmp_path, ca
         main(["report", str(run), "--out", str(tmp_path / "page.html"), "--figure", str(tmp_path / "curves.svg")]) == 0
     )
     assert "<html" in (tmp_path / "page.html").read_text()[:100]
+    check_only_own_pages_are_replaced(run, tmp_path, capsys)
     assert main(["resume", str(run), "--quiet"]) == 0
 
 

@@ -23,8 +23,8 @@ class ReportOptions:
     """Names of the runs on the page, in the same order."""
     figure: Path | None = None
     """Also write the learning curves as a figure: a name that ends in .svg or .png."""
-    overwrite: bool = True
-    """Replace the file if it exists."""
+    overwrite: bool = False
+    """Replace the file whatever it is; without it, only a page that headstart wrote is replaced."""
 
 
 def report(arguments: Sequence[str]) -> int:
@@ -35,14 +35,17 @@ def report(arguments: Sequence[str]) -> int:
         Annotated[ReportOptions, tyro.conf.PositionalRequiredArgs], args=list(arguments), prog="headstart report"
     )
     from headstart.core.errors import UsageError
+    from headstart.report.document import is_own_page
     from headstart.report.page import write_page
 
     if not options.runs:
         raise UsageError("no runs given; `headstart runs` lists them")
     if options.labels and len(options.labels) != len(options.runs):
         raise UsageError(f"{len(options.labels)} labels for {len(options.runs)} runs; give one for each")
-    if options.out.exists() and not options.overwrite:
-        raise UsageError(f"{options.out} exists already; give another --out, or --overwrite")
+    if options.out.exists() and not options.overwrite and not is_own_page(options.out):
+        raise UsageError(
+            f"{options.out} exists already and is no page that headstart wrote; give another --out, or --overwrite"
+        )
     if not re.search(r"\.html?$", options.out.name):
         raise UsageError(f"{options.out}: the page is HTML; give a name that ends in .html")
     path = write_page(options.runs, options.out, options.title, options.labels or None)

@@ -10,6 +10,20 @@ from typing import Any
 # The page can load nothing from anywhere: what it shows is in it.
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
+_MARK = '<meta name="generator" content="headstart">'
+
+
+def is_own_page(path: Path) -> bool:
+    """Whether a file is a page that ``document`` made, and so can be made again.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return _MARK.encode() in file.read(1024)
+
 
 def document(title: str, body: str, data: Any, script: str) -> str:
     """An HTML document with this room's style and Plotly in it.
@@ -29,6 +43,7 @@ def document(title: str, body: str, data: Any, script: str) -> str:
 <html lang="en">
 <head>
 <meta charset="utf-8">
+{_MARK}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <title>{escape(title)}</title>
