@@ -288,6 +288,13 @@ class TestMinari:
             write_minari(episodes(), "no version")
 
 
+def test_what_minari_does_not_hold_is_refused():
+    with pytest.raises(DataError, match="no version' is no Minari id; expected minari:namespace"):
+        load("minari:no version")
+    with pytest.raises(DataError, match="does not exist"):
+        load("minari:./nothing-v0")
+
+
 def test_convert_between_all_formats(tmp_path):
     data = episodes()
     data.save(tmp_path / "ours")
@@ -296,8 +303,9 @@ def test_convert_between_all_formats(tmp_path):
     for target in chain:
         target = target if target.startswith("minari:") else str(tmp_path / target)
         convert(source, target)
-        source = target.removeprefix("minari:")
+        source = target
         assert_equal(data, load(source))
+        assert_equal(data, load(target.removeprefix("minari:")))
     with pytest.raises(UsageError, match="exists already"):
         convert(tmp_path / "ours", tmp_path / "c")
     (tmp_path / "notes.txt").write_text("")

@@ -43,7 +43,7 @@ class InfoOptions:
     """Describe a dataset."""
 
     dataset: str
-    """Name (`headstart data list`), or path to a file or folder."""
+    """Name (`headstart data list`), minari:ID, or path to a file or folder."""
     reference: str | None = None
     """Dataset that coverage is relative to; best one of equal size that an online learner collected."""
     expert_return: float | None = None
@@ -187,7 +187,7 @@ class ConvertOptions:
     """Write a dataset in another format; an existing target is refused."""
 
     source: str
-    """Name or path of the dataset."""
+    """Name or path of the dataset, or minari:ID."""
     target: str
     """Path ending in .hdf5 (D4RL) or .parquet; minari:ID or minari:./FOLDER; any other path for a folder of ours."""
 

@@ -70,6 +70,12 @@ class Spec:
         """Number of action dimensions (Box) or of choices (Discrete)."""
         return self.action.n if isinstance(self.action, Discrete) else self.action.size
 
+    @property
+    def shapes(self) -> str:
+        """Both shapes in words, for messages."""
+        actions = f"{self.action.n} choices" if isinstance(self.action, Discrete) else f"actions {[*self.action.shape]}"
+        return f"observations {[*self.observation.shape]} and {actions}"
+
     @classmethod
     def from_spaces(cls, observation_space: Any, action_space: Any) -> Spec:
         """The spec of Gymnasium spaces.

@@ -115,7 +115,9 @@ def describe(
     if reference is not None and (
         reference.spec.observation.shape != spec.observation.shape or reference.spec.action_size != spec.action_size
     ):
-        raise UsageError(f"the reference is of another world: {reference.spec}, not {spec}")
+        raise UsageError(
+            f"the reference is of another world: it has {reference.spec.shapes}; the dataset has {spec.shapes}"
+        )
     episodes = dataset.episodes()
     if not episodes.complete.any():
         raise DataError(

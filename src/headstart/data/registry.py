@@ -16,6 +16,7 @@ from headstart.data.folder import is_dataset_folder, read_record
 from headstart.data.folder import load as load_folder
 
 _HDF5, _PARQUET = (".hdf5", ".h5"), (".parquet", ".pq")
+_MINARI = "minari:"
 _HDF5_FRAME = 1 << 16
 """Bytes that an HDF5 file has beside its columns, and more."""
 
@@ -46,7 +47,8 @@ def load(name_or_path: str | Path, memory_map: bool = True) -> Experience:
 
     Names: what ships with the package or was built into the cache; D4RL's with version ("hopper-medium-v2",
     downloaded once); Minari's ("D4RL/door/human-v2", from its local store or server). Paths: a dataset folder of ours
-    or Minari's, a D4RL HDF5 file, a Parquet file.
+    or Minari's, a D4RL HDF5 file, a Parquet file. Minari's may be written as for ``convert``: "minari:ID",
+    "minari:./FOLDER".
 
     Args:
         name_or_path: see above.
@@ -58,6 +60,8 @@ def load(name_or_path: str | Path, memory_map: bool = True) -> Experience:
     """
     text, path = str(name_or_path), Path(name_or_path).expanduser()
     here = _here()
+    if isinstance(name_or_path, str) and text.startswith(_MINARI):
+        return _load_minari(text)
     if isinstance(name_or_path, str) and text in here:
         return load_folder(here[text], memory_map)
     if path.exists() or isinstance(name_or_path, Path):
@@ -76,7 +80,7 @@ def load(name_or_path: str | Path, memory_map: bool = True) -> Experience:
 
         if DATASET_ID.fullmatch(text):
             return read_minari(text)
-        raise DataError(f"{text} is neither a path that exists nor a Minari id (namespace/name-v0)")
+        raise DataError(f"{text} is neither a path that exists nor a Minari id ([minari:]namespace/name-v0)")
     known = {*here, *BUILDABLE, *CATALOGUE, *(version for entry in CATALOGUE.values() for version in entry.files)}
     advice = "`headstart data list` shows all; a path to a file or folder will do too."
     raise unknown("dataset", text, known, advice)
@@ -96,16 +100,15 @@ def convert(source: str | Path, target: str | Path) -> None:
         StorageError: the disk is full; nothing is left there.
     """
     text = str(target)
-    path = Path(text.removeprefix("minari:")).expanduser()
+    path = Path(text.removeprefix(_MINARI)).expanduser()
     if path.exists():
         raise UsageError(f"{path} exists already; remove it or choose another place")
     experience = load(source)
     columns = sum(column.nbytes for column in experience.columns.values())
-    if text.startswith("minari:"):
+    if text.startswith(_MINARI):
         from headstart.data.minari_format import write_minari
 
-        name = text.removeprefix("minari:")
-        write_minari(experience, path if name.startswith((".", "/", "~")) else name)
+        write_minari(experience, _minari_place(text))
     elif path.suffix in _HDF5:
         from headstart.data.d4rl_format import write_d4rl
 
@@ -166,6 +169,23 @@ def _roots() -> tuple[Path, Path]:
 def _folders(root: Path) -> Iterator[Path]:
     if root.is_dir():
         yield from (folder for folder in sorted(root.iterdir()) if is_dataset_folder(folder))
+
+
+def _minari_place(text: str) -> Path | str:
+    """What stands after "minari:": a folder if it looks like one, else an id."""
+    name = text.removeprefix(_MINARI)
+    return Path(name).expanduser() if name.startswith((".", "/", "~")) else name
+
+
+def _load_minari(text: str) -> Experience:
+    from headstart.data.minari_format import DATASET_ID, read_minari
+
+    place = _minari_place(text)
+    if isinstance(place, Path) and not place.exists():
+        raise DataError(f"{place} does not exist")
+    if isinstance(place, str) and not DATASET_ID.fullmatch(place):
+        raise DataError(f"{place!r} is no Minari id; expected {_MINARI}namespace/name-v0 or {_MINARI}./FOLDER")
+    return read_minari(place)
 
 
 def _load_path(path: Path, memory_map: bool) -> Experience:
