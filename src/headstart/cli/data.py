@@ -237,21 +237,39 @@ def _list(arguments: list[str]) -> int:
     if not rows:
         print(f"no dataset's name matches {options.match!r}", file=sys.stderr)
         return 0
-    from rich.console import Console
-    from rich.table import Table
+    from headstart.cli.tables import window
 
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("name", "state", "transitions", "MB"):
-        table.add_column(heading, no_wrap=True, justify="right" if heading in ("transitions", "MB") else "left")
-    table.add_column("about")
-    for row in rows:
-        size = "" if row["megabytes"] is None else f"{row['megabytes']:,.1f}"
-        table.add_row(row["name"], row["state"], "" if row["rows"] is None else f"{row['rows']:,}", size, row["about"])
-    console = Console()
-    console.print(table)
+    print("\n".join(_listing(rows, window())))
     for family in dict.fromkeys(row["family"] for row in rows if row["not_built"]):
-        console.print(f"{family} is not built here: {NOT_BUILT[family]}.")
+        print(f"{family} is not built here: {NOT_BUILT[family]}.")
     return 0
+
+
+def _listing(rows: Sequence[dict[str, Any]], width: int | None) -> list[str]:
+    """A line for every dataset, and what to do where something is cut."""
+    from headstart.cli.tables import Column, lines_of
+
+    columns = [
+        Column("name"),
+        Column("state"),
+        Column("transitions", rank=1, side="right"),
+        Column("MB", rank=2, side="right"),
+        Column("about", least=36),
+    ]
+    cells = [
+        [
+            row["name"],
+            row["state"],
+            "" if row["rows"] is None else f"{row['rows']:,}",
+            "" if row["megabytes"] is None else f"{row['megabytes']:,.1f}",
+            row["about"],
+        ]
+        for row in rows
+    ]
+    lines, missing = lines_of(columns, cells, width)
+    if missing or any(line.endswith("…") for line in lines):
+        lines.append("cut to the window; `headstart data list | cat` shows all of it")
+    return lines
 
 
 COMMANDS = {"info": _info, "build": _build, "convert": _convert, "list": _list}

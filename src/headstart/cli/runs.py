@@ -83,25 +83,53 @@ def _chosen(options: ListOptions) -> Any:
 
 
 def _print(table: Any, plain: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from headstart.cli.tables import Column, lines_of, window
 
-    console = Console()
+    width = window()
     if plain:
-        shown = Table(*table.columns)
-        for row in table.iter_rows():
-            shown.add_row(*map(_cell, row))
-        console.print(shown)
+        columns = [Column(name, least=10) for name in table.columns]
+        lines, _ = lines_of(columns, [[_cell(value) for value in row] for row in table.iter_rows()], width)
+        print("\n".join(lines))
         return
-    shown = Table(*("run", "method", "world", "data", "state", "seeds", "steps", "updates", "return", "score", "begun"))
-    for row in table.iter_rows(named=True):
-        cells = [row["path"], row["method"], row["world"], row["data"], row["state"], row["seeds"]]
-        cells += [row["environment_steps"], row["updates"], row["last_return"], row["last_score"]]
-        begun = row["created"] and time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created"]))
-        shown.add_row(*map(_cell, cells), begun or "")
-        if row["problem"]:
-            shown.add_row(f"  [red]{row['problem']}[/red]")
-    console.print(shown)
+    rows = [_summary(row) for row in table.iter_rows(named=True)]
+    problems = [row["problem"] or "" for row in table.iter_rows(named=True)]
+    print("\n".join(_listing(rows, problems, width)))
+
+
+def _summary(row: dict[str, Any]) -> list[str]:
+    cells = [row["path"], row["method"], row["world"], row["data"], row["state"], row["seeds"]]
+    cells += [row["environment_steps"], row["updates"], row["last_return"], row["last_score"]]
+    begun = row["created"] and time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created"]))
+    return [*map(_cell, cells), begun or ""]
+
+
+def _listing(rows: list[list[str]], problems: list[str], width: int | None) -> list[str]:
+    """Lines about runs: in a window what went wrong stands below its run, else at the end of its line."""
+    from headstart.cli.tables import Column, cut, lines_of, one_line
+
+    columns = [
+        Column("run", least=24, keep="end"),
+        Column("method", least=8),
+        Column("world", rank=2, least=11),
+        Column("data", rank=5, least=12),
+        Column("state"),
+        Column("seeds", rank=7, side="right"),
+        Column("steps", rank=4, side="right"),
+        Column("updates", rank=8, side="right"),
+        Column("return", rank=1, side="right"),
+        Column("score", rank=3, side="right"),
+        Column("begun", rank=6),
+    ]
+    if width is None:
+        columns, rows = [*columns, Column("problem")], [[*row, why] for row, why in zip(rows, problems, strict=True)]
+        return lines_of(columns, rows, None)[0]
+    (heading, *lines), missing = lines_of(columns, rows, width)
+    told = [heading]
+    for line, problem in zip(lines, problems, strict=True):
+        told += [line, cut(f"  {one_line(problem)}", width)] if problem else [line]
+    if missing:
+        told.append(f"not shown, for want of room: {', '.join(missing)}; a wider window or --format csv has them")
+    return told
 
 
 def _cell(value: object) -> str:
