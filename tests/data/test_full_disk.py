@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from headstart.cli import main
-from headstart.core.errors import StorageError
-from headstart.core.files import write_atomically
 from headstart.core.specs import Box, Spec
+from headstart.core.storage import StorageError
 from headstart.data.experience import COLUMNS, Experience
 from headstart.data.folder import Writer, load
 from headstart.runs.folder import RunFolder
@@ -100,19 +99,18 @@ def test_a_folder_that_cannot_be_extended_stays_what_it_was(data):
     assert {file.name: file.read_bytes() for file in data.iterdir()} == before
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "page.html"
-    path.write_text("old")
+def test_a_page_that_does_not_fit_leaves_the_one_before(data, tmp_path, capsys, monkeypatch):
+    page = tmp_path / "rows.svg"
+    page.write_text("old")
 
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageError, match=r"page.html: the disk is full \(about 2.0 kB needed\)") as raised:
-        write_atomically(path, bytes(2000))
-    assert raised.value.errno == errno.ENOSPC
-    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
-    assert path.read_text() == "old"
+    told = refusal(capsys, "data", "info", data, "--figure", page)
+    assert "the disk is full; make room" in told
+    assert [file.name for file in page.parent.iterdir() if "partial" in file.name] == []
+    assert page.read_text() == "old"
 
 
 def test_runs_are_packed_and_added_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -92,9 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _refused(error: OSError) -> str | None:
     """What to say where the system let a file not be written or read; None for an error of another kind."""
-    from headstart.core.files import full_disk
+    from headstart.core.storage import full_disk
 
-    full = full_disk(error, error.filename or "the result")
+    full = full_disk(error, error.filename or "what was asked for")
     if full is not None:
         return str(full)
     if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR) or error.filename is None:

@@ -21,9 +21,5 @@ class DivergenceError(HeadstartError, RuntimeError):
     """A loss or parameter that stopped being finite; the last good checkpoint is kept."""
 
 
-class StorageError(HeadstartError, OSError):
-    """A file that did not fit on its disk; ``errno`` is what the system said."""
-
-
 class CheckpointError(HeadstartError, ValueError):
     """A checkpoint that is missing, damaged, or of another shape than asked for."""

@@ -15,8 +15,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from headstart.core.errors import DataError, UsageError
-from headstart.core.files import read_json, write_json, writing
+from headstart.core.files import read_json, write_json
 from headstart.core.specs import Spec, spec_from_json, spec_to_json
+from headstart.core.storage import writing
 from headstart.data.columns import COLUMNS, column_layout, conform
 from headstart.data.experience import Experience
 

@@ -12,8 +12,8 @@ import gymnasium
 import numpy as np
 
 from headstart.core.errors import DataError, UsageError
-from headstart.core.files import require_room
 from headstart.core.specs import Box, Discrete, Spec
+from headstart.core.storage import require_room
 from headstart.data.experience import Experience
 from headstart.data.importing import import_columns
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headstart.core.errors import DataError, UsageError
-from headstart.core.files import cache_folder, require_room, writing
+from headstart.core.files import cache_folder
 from headstart.core.registry import unknown
+from headstart.core.storage import require_room, writing
 from headstart.data.catalogue import BUILDABLE, CATALOGUE, find_entry
 from headstart.data.experience import Experience
 from headstart.data.folder import is_dataset_folder, read_record

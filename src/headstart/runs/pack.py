@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from headstart.core.errors import DataError, UsageError
-from headstart.core.files import read_json, writing
+from headstart.core.files import read_json
+from headstart.core.storage import writing
 from headstart.runs.folder import RunFolder
 from headstart.runs.index import find_runs
 

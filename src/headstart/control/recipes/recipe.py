@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from headstart.core.errors import DataError, StorageError, UsageError
+from headstart.core.errors import DataError, UsageError
 from headstart.core.progress import progress
 from headstart.core.specs import Spec
+from headstart.core.storage import StorageError
 from headstart.data.columns import COLUMNS
 from headstart.data.folder import Writer, is_dataset_folder, read_record
 from headstart.data.registry import built_folder
