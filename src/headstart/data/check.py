@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Int
 
 from headstart.core.errors import DataError
 from headstart.core.specs import Box, Discrete, Spec
@@ -114,17 +115,51 @@ def _spec_problems(data: Spec, world: Spec) -> list[Problem]:
 def _number_problems(experience: Experience) -> list[Problem]:
     problems = []
     for name in ("observations", "actions", "rewards", "next_observations"):
-        bad, first = 0, []
-        for start, block in _blocks(experience, name):
-            wrong = ~np.isfinite(block)
-            if wrong.any():
-                bad += int(wrong.sum())
-                rows = start + np.flatnonzero(wrong.reshape(len(block), -1).any(1))
-                first = (first + rows[:3].tolist())[:3]
+        derived = experience.left_out is not None
+        if name == "next_observations" and derived:
+            continue  # a column that the file does not have
+        bad, rows = _not_finite(experience, name)
+        if name == "observations" and derived:
+            bad, rows = _with_last_observations(experience, bad, rows)
         if bad:
-            rows = ", ".join(map(str, first))
-            problems.append(Problem("fatal", name, f"{bad} numbers are NaN or infinite, first in rows {rows}"))
+            listed = ", ".join(map(str, rows))
+            problems.append(Problem("fatal", name, f"{bad} numbers are NaN or infinite, first in rows {listed}"))
     return problems
+
+
+def _not_finite(experience: Experience, name: str, last: bool = False) -> tuple[int, list[int]]:
+    """How many numbers of a column are not finite, and the first three rows of the file that hold some.
+
+    With ``last``, only in rows that are followed by one that was left out.
+    """
+    bad, first = 0, []
+    for start, block in _blocks(experience, name):
+        wrong = ~np.isfinite(block.reshape(len(block), -1))
+        if not wrong.any():
+            continue
+        here = np.flatnonzero(wrong.any(1))
+        rows = _rows_of_file(start + here, experience.left_out)
+        if last and experience.left_out is not None:
+            chosen = np.isin(rows + 1, experience.left_out)
+            here, rows = here[chosen], rows[chosen]
+        bad += int(wrong[here].sum())
+        first = (first + rows[:3].tolist())[:3]
+    return bad, first
+
+
+def _with_last_observations(experience: Experience, bad: int, rows: list[int]) -> tuple[int, list[int]]:
+    """The same of all observations that the file holds: those of rows left out are next observations here."""
+    more, before = _not_finite(experience, "next_observations", last=True)
+    return bad + more, sorted({*rows, *(row + 1 for row in before)})[:3]
+
+
+def _rows_of_file(
+    rows: Int[np.ndarray, " rows"], left_out: Int[np.ndarray, " left_out"] | None
+) -> Int[np.ndarray, " rows"]:
+    """Where rows stand in the file that they were read from."""
+    if left_out is None:
+        return rows
+    return rows + np.searchsorted(left_out - np.arange(len(left_out)), rows, side="right")
 
 
 def _action_problems(experience: Experience, spec: Spec, against_world: bool) -> list[Problem]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from headstart.core.errors import DataError, UsageError
 from headstart.core.files import cache_folder
@@ -18,15 +20,27 @@ from headstart.core.specs import Spec, spec_from_json, spec_to_json
 from headstart.data.catalogue import CATALOGUE, find_entry
 from headstart.data.download import download
 from headstart.data.experience import Experience
-from headstart.data.importing import derive_successors, import_columns
+from headstart.data.importing import (
+    Kind,
+    Plan,
+    SeenActions,
+    derive_successors,
+    plan_import,
+    rows_without_successor,
+)
+from headstart.data.large_files import LARGE_BYTES, read_through_copy, read_whole
 
 # Texts that files written here have besides D4RL's arrays.
 _OWN = ("metadata/headstart_spec", "metadata/headstart")
 _REQUIRED = ("observations", "actions", "rewards", "terminals")
+_WANTED = (*_REQUIRED, "timeouts", "next_observations")
+_FLAGS_AT_ONCE = 1 << 20
+_LOOK_BYTES = 16 << 20
+_WRITTEN_AT_ONCE = 1 << 16
 
 
 def read_d4rl(path: Path | str, spec: Spec | None = None, horizon: int | None = None) -> Experience:
-    """Read a D4RL file.
+    """Read a D4RL file; a large one (``LARGE_BYTES``) by way of a converted copy, whose rows stay on disk.
 
     Where the file has no ``next_observations``, they are those of the next row; see ``derive_successors``.
 
@@ -39,29 +53,122 @@ def read_d4rl(path: Path | str, spec: Spec | None = None, horizon: int | None = 
     Raises:
         DataError: the file is missing, truncated or damaged, or a column is missing or does not fit.
     """
+    with open_d4rl(path, spec, horizon) as source:
+        if source.content_bytes <= LARGE_BYTES:
+            return read_whole(source)
+        return read_through_copy(source, {"spec": None if spec is None else spec_to_json(spec), "horizon": horizon})
+
+
+@contextmanager
+def open_d4rl(path: Path | str, spec: Spec | None = None, horizon: int | None = None) -> Iterator[D4RLRows]:
+    """A D4RL file, open and looked at, its rows not read yet; arguments and errors as of ``read_d4rl``."""
     path = Path(path)
-    columns, stated, facts = _read_file(path)
-    entry = find_entry(path.stem)
-    horizon = horizon or (entry.horizon if entry else None)
-    rewards, terminals = (np.asarray(columns[name]).reshape(-1) for name in ("rewards", "terminals"))
-    terminals = terminals.astype(bool)
-    notes = []
-    if "timeouts" in columns:
-        timeouts = np.asarray(columns["timeouts"]).reshape(-1).astype(bool)
-    elif horizon:
-        timeouts = _count_horizon(terminals, horizon)
-        notes.append(f"the file has no timeouts; episodes are cut every {horizon} steps")
-    else:
-        timeouts = np.zeros_like(terminals)
-        notes.append("the file has no timeouts and no horizon was given; episodes end only where they terminate")
-    if entry and entry.family == "antmaze" and path.stem.endswith("-v0"):
-        notes.append("version 0 of this dataset has known errors in resets and timeouts; prefer version 2")
-    if "next_observations" in columns:
-        arrays = {name: columns[name] for name in ("observations", "actions", "next_observations")}
-        arrays |= {"rewards": rewards, "terminations": terminals, "truncations": timeouts}
-    else:
-        arrays = derive_successors(columns["observations"], columns["actions"], rewards, terminals, timeouts)
-    return import_columns(arrays, spec or stated, {"source": path.name, "format": "d4rl"} | facts, notes)
+    if not path.exists():
+        raise DataError(f"{path} does not exist")
+    with _damage_of(path):
+        file = h5py.File(path, "r")
+    with file:
+        yield D4RLRows(path, file, spec, horizon)
+
+
+class D4RLRows:
+    """The rows of an open D4RL file; see ``ForeignRows``."""
+
+    def __init__(self, path: Path, file: h5py.File, spec: Spec | None, horizon: int | None):
+        self.path = path
+        with _damage_of(path):
+            missing = [name for name in _REQUIRED if name not in file]
+            if missing:
+                found = ", ".join(sorted(file)) or "nothing"
+                raise DataError(f"{path} is no D4RL file: {', '.join(missing)} missing, found {found}")
+            self._columns = {name: _array(file, name) for name in _WANTED if name in file}
+            stated = [json.loads(bytes(_array(file, name)[()])) for name in _OWN if name in file]
+            lengths = {name: column.shape[0] if column.shape else 0 for name, column in self._columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise DataError(f"{path} was cut short: columns differ in length: {lengths}")
+        self.rows = lengths["rewards"]
+        if self.rows < 2:
+            raise DataError(f"{path} holds {self.rows} rows; expected at least two")
+        self.content_bytes = sum(column.nbytes for column in self._columns.values())
+        stated_spec, self._facts = stated if len(stated) == len(_OWN) else (None, {})
+        self._spec = spec if spec is not None or stated_spec is None else spec_from_json(stated_spec)
+        entry = find_entry(path.stem)
+        self._horizon = horizon or (entry.horizon if entry else None)
+
+    @cached_property
+    def _ends(self) -> tuple[Bool[np.ndarray, " rows"], Bool[np.ndarray, " rows"]]:
+        """Terminations and truncations of the file's rows, which say where episodes end."""
+        terminals = self._flags("terminals")
+        if "timeouts" in self._columns:
+            return terminals, self._flags("timeouts")
+        return terminals, _count_horizon(terminals, self._horizon) if self._horizon else np.zeros_like(terminals)
+
+    @property
+    def _derived(self) -> bool:
+        return "next_observations" not in self._columns
+
+    def left_out(self) -> Int[np.ndarray, " left_out"] | None:
+        """Rows without a successor; None where the file holds next observations."""
+        return rows_without_successor(self._ends[1], str(self.path)) if self._derived else None
+
+    @cached_property
+    def _plan(self) -> Plan:
+        names = {"observations": "observations", "actions": "actions", "rewards": "rewards"}
+        names["next_observations"] = "observations" if self._derived else "next_observations"
+        kinds = {name: Kind(self._columns[own].dtype, self._columns[own].shape) for name, own in names.items()}
+        kinds["rewards"] = Kind(kinds["rewards"].dtype, (self.rows,))
+        facts = {"source": self.path.name, "format": "d4rl"} | self._facts
+        return plan_import(kinds, self._spec, self._look_at_actions, facts, self._notes())
+
+    def plan(self) -> Plan:
+        """How its columns become ours."""
+        return self._plan
+
+    def _look_at_actions(self) -> SeenActions:
+        seen, size = SeenActions(), self._rows_of_block()
+        going_on = ~self._ends[1]
+        for start in range(0, self.rows - self._derived, size):
+            stop = min(start + size, self.rows - self._derived)
+            actions = self._read("actions", start, stop)
+            seen.add(actions[going_on[start:stop]] if self._derived else actions)
+        return seen
+
+    def _rows_of_block(self) -> int:
+        return max(1, _LOOK_BYTES * self.rows // max(1, self._columns["actions"].nbytes))
+
+    def _notes(self) -> list[str]:
+        notes, entry = [], find_entry(self.path.stem)
+        if "timeouts" not in self._columns and self._horizon:
+            notes.append(f"the file has no timeouts; episodes are cut every {self._horizon} steps")
+        elif "timeouts" not in self._columns:
+            notes.append("the file has no timeouts and no horizon was given; episodes end only where they terminate")
+        if entry and entry.family == "antmaze" and self.path.stem.endswith("-v0"):
+            notes.append("version 0 of this dataset has known errors in resets and timeouts; prefer version 2")
+        return notes
+
+    def blocks(self, rows_at_once: int) -> Iterator[dict[str, np.ndarray]]:
+        """All columns, ``rows_at_once`` rows of the file at a time."""
+        for start in range(0, self.rows - self._derived, rows_at_once):
+            stop = min(start + rows_at_once + self._derived, self.rows)  # successors are in the row after the last
+            read = {name: self._read(name, start, stop) for name in ("observations", "actions", "rewards")}
+            read["rewards"] = read["rewards"].reshape(-1)
+            terminations, truncations = (flags[start:stop] for flags in self._ends)
+            if self._derived:
+                yield derive_successors(**read, terminations=terminations, truncations=truncations)
+                continue
+            read["next_observations"] = self._read("next_observations", start, stop)
+            yield read | {"terminations": terminations, "truncations": truncations}
+
+    def _flags(self, name: str) -> Bool[np.ndarray, " rows"]:
+        flags = np.empty(self.rows, bool)
+        for start in range(0, self.rows, _FLAGS_AT_ONCE):
+            stop = min(start + _FLAGS_AT_ONCE, self.rows)
+            flags[start:stop] = self._read(name, start, stop).reshape(-1)
+        return flags
+
+    def _read(self, name: str, start: int, stop: int) -> np.ndarray:
+        with _damage_of(self.path):
+            return np.asarray(self._columns[name][start:stop])
 
 
 def write_d4rl(experience: Experience, path: Path | str) -> None:
@@ -81,8 +188,10 @@ def write_d4rl(experience: Experience, path: Path | str) -> None:
         with h5py.File(partial, "w") as file:
             for name, text in zip(_OWN, (spec_to_json(experience.spec), experience.metadata), strict=True):
                 file[name] = json.dumps(text)
-            for name in experience.columns:
-                file.create_dataset(names.get(name, name), data=experience.read(name), compression="gzip")
+            for name, column in experience.columns.items():
+                written = file.create_dataset(names.get(name, name), column.shape, column.dtype, compression="gzip")
+                for start in range(0, len(column), _WRITTEN_AT_ONCE):
+                    written[start : start + _WRITTEN_AT_ONCE] = experience.read(name, start, start + _WRITTEN_AT_ONCE)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -102,29 +211,12 @@ def fetch_d4rl(name: str) -> Path:
     return download(entry.files[name], cache_folder() / "downloads" / f"{name}.hdf5")
 
 
-def _read_file(path: Path) -> tuple[dict[str, np.ndarray], Spec | None, dict[str, Any]]:
-    if not path.exists():
-        raise DataError(f"{path} does not exist")
-    wanted = (*_REQUIRED, "timeouts", "next_observations")
+@contextmanager
+def _damage_of(path: Path) -> Iterator[None]:
     try:
-        with h5py.File(path, "r") as file:
-            missing = [name for name in _REQUIRED if name not in file]
-            if missing:
-                found = ", ".join(sorted(file)) or "nothing"
-                raise DataError(f"{path} is no D4RL file: {', '.join(missing)} missing, found {found}")
-            columns = {name: np.asarray(_array(file, name)[()]) for name in wanted if name in file}
-            stated = {name: bytes(_array(file, name)[()]).decode() for name in _OWN if name in file}
+        yield
     except (OSError, RuntimeError, KeyError) as error:
         raise DataError(f"{path} is truncated or damaged HDF5 ({error}); copy or download it again") from error
-    lengths = {name: len(column) if column.ndim else 0 for name, column in columns.items()}
-    if len(set(lengths.values())) > 1:
-        raise DataError(f"{path} was cut short: columns differ in length: {lengths}")
-    if lengths["rewards"] < 2:
-        raise DataError(f"{path} holds {lengths['rewards']} rows; expected at least two")
-    if len(stated) < len(_OWN):
-        return columns, None, {}
-    spec, facts = (json.loads(stated[name]) for name in _OWN)
-    return columns, spec_from_json(spec), facts
 
 
 def _array(file: h5py.File, name: str) -> h5py.Dataset:

@@ -59,12 +59,20 @@ class Experience:
             ``column_layout`` where they differ (8-bit observations are kept as they are). ``rewards``,
             ``terminations`` and ``truncations`` may be of shape [rows, 1].
         metadata: JSON-serialisable facts: where it comes from, the world's id, how it was made.
+        left_out: rows of the file it was read from that are not here, ascending, where the file had no next
+            observations of its own and these rows no successor; None where every row of the file is here.
 
     Raises:
         DataError: a column is missing, or its shape does not fit.
     """
 
-    def __init__(self, spec: Spec, columns: Mapping[str, Any], metadata: Mapping[str, Any] | None = None):
+    def __init__(
+        self,
+        spec: Spec,
+        columns: Mapping[str, Any],
+        metadata: Mapping[str, Any] | None = None,
+        left_out: Int[np.ndarray, " rows"] | None = None,
+    ):
         missing = [name for name in COLUMNS if name not in columns]
         if missing:
             raise DataError(f"columns {', '.join(missing)} are missing; expected {', '.join(COLUMNS)}")
@@ -72,6 +80,7 @@ class Experience:
         layout = column_layout(spec, np.uint8 if small else np.float32)
         self.spec = spec
         self.metadata: dict[str, Any] = dict(metadata or {})
+        self.left_out = left_out
         self.streams = 1
         self._columns = {name: conform(name, columns[name], *layout[name]) for name in COLUMNS}
         behind = {name: DiskColumn.behind(column) for name, column in self._columns.items()}

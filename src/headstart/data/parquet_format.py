@@ -15,7 +15,7 @@ from headstart.core.errors import DataError, UsageError
 from headstart.core.specs import Spec, spec_from_json, spec_to_json
 from headstart.data.columns import COLUMNS, column_layout
 from headstart.data.experience import Experience
-from headstart.data.importing import derive_successors, import_columns
+from headstart.data.importing import derive_successors, import_columns, rows_without_successor
 
 _ROWS = 1 << 16
 _REQUIRED = ("observations", "actions", "rewards", "terminations")
@@ -57,15 +57,17 @@ def read_parquet(path: Path | str, spec: Spec | None = None) -> Experience:
     ends = [np.asarray(columns.get(name, np.zeros(table.num_rows)), bool) for name in ("terminations", "truncations")]
     if "truncations" not in columns:
         notes.append("the file has no truncations; episodes end only where they terminate")
+    left_out = None
     if "next_observations" in columns:
         columns["terminations"], columns["truncations"] = ends
     else:
+        left_out = rows_without_successor(ends[1], path.name)
         columns = derive_successors(columns["observations"], columns["actions"], columns["rewards"], *ends)
     if spec is not None:
         for name, (_, shape) in column_layout(spec).items():
             if len(shape) > 1 and columns[name].shape[1:] == (int(np.prod(shape)),):
                 columns[name] = columns[name].reshape(-1, *shape)
-    return import_columns(columns, spec, facts, notes)
+    return import_columns(columns, spec, facts, notes, left_out)
 
 
 def write_parquet(experience: Experience, path: Path | str) -> None:

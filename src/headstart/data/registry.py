@@ -104,6 +104,14 @@ def convert(source: str | Path, target: str | Path) -> None:
     path = Path(text.removeprefix(_MINARI)).expanduser()
     if path.exists():
         raise UsageError(f"{path} exists already; remove it or choose another place")
+    plain = not text.startswith("minari:") and path.suffix not in (*_HDF5, *_PARQUET)
+    if plain and str(source) not in _here() and Path(source).expanduser().suffix in _HDF5:
+        from headstart.data.d4rl_format import open_d4rl
+        from headstart.data.large_files import write_folder
+
+        with open_d4rl(Path(source).expanduser()) as rows:
+            write_folder(rows, path)
+        return
     experience = load(source)
     columns = sum(column.nbytes for column in experience.columns.values())
     if text.startswith(_MINARI):
