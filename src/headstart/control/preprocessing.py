@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -89,6 +87,4 @@ def with_transformed_rewards(experience: Experience, scale: float, bias: float) 
         return experience
     if not (np.isfinite(scale) and np.isfinite(bias)) or scale == 0.0:
         raise UsageError(f"reward scale {scale} and bias {bias}: both must be finite, and the scale not 0")
-    columns: dict[str, Any] = dict(experience.columns)
-    columns["rewards"] = (np.asarray(experience.rewards) * scale + bias).astype(np.float32)
-    return Experience(experience.spec, columns, experience.metadata)
+    return experience.with_rewards((experience.read("rewards") * scale + bias).astype(np.float32))

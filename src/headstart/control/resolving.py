@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from headstart.control.field_ranges import check_fields
 from headstart.control.method import Method
 from headstart.control.plan import Phase
@@ -23,6 +21,7 @@ from headstart.core.specs import Spec
 from headstart.data.check import check_for_training
 from headstart.data.experience import Experience
 from headstart.data.registry import load as load_data
+from headstart.data.row_weights import RowWeights
 from headstart.data.weights import TrajectoryWeights
 from headstart.envs.functional import FunctionalWorld
 from headstart.envs.registry import find_functional, make
@@ -97,7 +96,7 @@ def resolve_world(world: Any) -> tuple[FunctionalWorld | None, Callable[..., Any
         probe.close()
 
 
-def _weights(sampler: str, experience: Experience) -> np.ndarray | None:
+def _weights(sampler: str, experience: Experience) -> RowWeights | None:
     if sampler == "uniform":
         return None
     kind, _, number = sampler.partition(":")
@@ -108,4 +107,4 @@ def _weights(sampler: str, experience: Experience) -> np.ndarray | None:
     except ValueError as error:
         raise UsageError(f"sampler {sampler!r}: {number!r} is not a number") from error
     weights = TrajectoryWeights(kind, fraction=value) if kind == "top" else TrajectoryWeights(kind, alpha=value)
-    return weights.transition_weights(experience)
+    return weights.row_weights(experience)

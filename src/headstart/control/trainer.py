@@ -27,12 +27,16 @@ from headstart.core.errors import DivergenceError, WorldError
 from headstart.core.specs import Spec
 from headstart.data.experience import Experience
 from headstart.data.replay import Replay
+from headstart.data.row_weights import RowWeights
 from headstart.data.sampling import AliasTable
 from headstart.envs.functional import FunctionalWorld
 from headstart.envs.worlds import Worlds
 from headstart.evaluate.scores import find_reference, normalized_score
 from headstart.runs.checkpoints import Checkpoint
 from headstart.runs.folder import Recorder
+
+# Rows chosen from data too large for memory stay out of it where the device's memory is this process's own.
+_SCATTERED_MEGABYTES = 256
 
 RETURNS_TAIL = "repeat"
 """Returns to go assume that the last reward goes on for ever beyond a truncation, as Cal-QL's code does."""
@@ -61,7 +65,7 @@ class Parts:
     settings: Settings
     spec: Spec
     data: Experience | None = None
-    weights: np.ndarray | None = None
+    weights: np.ndarray | RowWeights | None = None
     functional: FunctionalWorld | None = None
     make_worlds: Callable[[int, int], Worlds] | None = None
     world_name: str | None = None
@@ -152,9 +156,13 @@ class Trainer:
         return self._data
 
     def _streamed(self) -> bool:
-        spec, data = self.parts.spec, self.parts.data
+        spec, data, megabytes = self.parts.spec, self.parts.data, self.parts.settings.device_megabytes
+        if data is None:
+            return False
+        if data.scattered and jax.default_backend() == "cpu":
+            megabytes = min(megabytes, _SCATTERED_MEGABYTES)
         row_bytes = 4 * (2 * spec.observation_size + (1 if spec.discrete else spec.action_size) + 4)
-        return data is not None and len(data) * row_bytes > self.parts.settings.device_megabytes * 2**20
+        return len(data) * row_bytes > megabytes * 2**20
 
     def _start_acting(self) -> None:
         parts, settings = self.parts, self.parts.settings

@@ -20,6 +20,9 @@ _CALL_BYTES = 4096
 
 _BLOCK_BYTES = 4 << 20
 
+# Chosen rows that lie together in runs of so many on average, as those of episodes do, are read run by run.
+_RUN_ROWS = 8
+
 # Columns of single numbers are held in memory up to this size: there, a call for each row is out of proportion.
 _HELD_BYTES = 256 << 20
 
@@ -115,3 +118,37 @@ class DiskColumn:
 
     def _truncated(self) -> DataError:
         return DataError(f"{self.path} ends before its {len(self)} rows do; it was cut short, copy or build it again")
+
+
+class ChosenRows:
+    """Some rows of a column on disk, in an order of their own, read when they are asked for.
+
+    Args:
+        column: what they are rows of; may itself be chosen rows.
+        rows: which; kept as they are, so that several columns may share them.
+    """
+
+    def __init__(self, column: DiskColumn | ChosenRows, rows: Int[np.ndarray, " chosen"]):
+        self.column, self.rows = column, rows
+        self.dtype, self.shape, self.row_bytes = column.dtype, (len(rows), *column.shape[1:]), column.row_bytes
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: slice) -> Shaped[np.ndarray, "rows ..."]:
+        chosen = self.rows[rows]
+        runs = np.split(chosen, np.flatnonzero(np.diff(chosen) != 1) + 1)
+        if len(chosen) < _RUN_ROWS * len(runs):
+            return self.column.take(chosen)
+        return np.concatenate([self.column[int(run[0]) : int(run[-1]) + 1] for run in runs])
+
+    def take(self, rows: Int[np.ndarray, " batch"]) -> Shaped[np.ndarray, "batch ..."]:
+        """The given ones of them, in the given order.
+
+        Raises:
+            IndexError: there is no such row.
+            DataError: the file has become shorter.
+        """
+        if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} asked for; there are {len(self)}")
+        return self.column.take(self.rows[rows])

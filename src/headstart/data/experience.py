@@ -14,8 +14,11 @@ from headstart.core.errors import DataError, UsageError
 from headstart.core.specs import Spec
 from headstart.data.batch import Batch
 from headstart.data.columns import COLUMNS, column_layout, conform
-from headstart.data.disk import DiskColumn
-from headstart.data.windows import Ring, discounted_returns, window
+from headstart.data.disk import ChosenRows, DiskColumn
+from headstart.data.windows import Ring, discounted_returns, parts_of_episodes, window
+
+# A selection of more than this from a column on disk is left there.
+_TAKEN_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,13 @@ class Experience:
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.left_out = left_out
         self.streams = 1
-        self._columns = {name: conform(name, columns[name], *layout[name]) for name in COLUMNS}
+        self._disk = {name: column for name, column in columns.items() if isinstance(column, ChosenRows)}
+        self._columns = {
+            name: conform(name, columns[name], *layout[name]) for name in COLUMNS if name not in self._disk
+        }
+        lengths = {name: len(column) for name, column in {**self._columns, **self._disk}.items()}
         behind = {name: DiskColumn.behind(column) for name, column in self._columns.items()}
-        self._disk = {name: column for name, column in behind.items() if column is not None}
-        lengths = {name: len(column) for name, column in self._columns.items()}
+        self._disk |= {name: column for name, column in behind.items() if column is not None}
         if len(set(lengths.values())) > 1:
             raise DataError(f"columns differ in length: {lengths}")
         self._size = lengths["rewards"]
@@ -136,6 +142,11 @@ class Experience:
         return self._next % self.capacity if self.capacity else 0
 
     @property
+    def scattered(self) -> bool:
+        """Whether rows lie on disk in places of their own: chosen from a larger dataset and not held in memory."""
+        return any(isinstance(column, ChosenRows) for column in self._disk.values())
+
+    @property
     def fixed(self) -> bool:
         """Whether this is a ring, which forgets, rather than a dataset, which grows."""
         return self._fixed
@@ -148,37 +159,42 @@ class Experience:
     @property
     def columns(self) -> dict[str, np.ndarray]:
         """Every column's recorded rows, as stored."""
-        return {name: column[: self._size] for name, column in self._columns.items()}
+        return {name: self._column(name)[: self._size] for name in COLUMNS}
+
+    def _column(self, name: str) -> np.ndarray:
+        if name not in self._columns:  # chosen rows on disk that are wanted in memory after all
+            self._columns[name] = self._disk.pop(name)[:]
+        return self._columns[name]
 
     @property
     def observations(self) -> Shaped[np.ndarray, "rows ..."]:
         """Where each action was taken; float32 or uint8."""
-        return self._columns["observations"][: self._size]
+        return self._column("observations")[: self._size]
 
     @property
     def actions(self) -> Shaped[np.ndarray, "rows ..."]:
         """What was done, in the world's own units; float32 or int32."""
-        return self._columns["actions"][: self._size]
+        return self._column("actions")[: self._size]
 
     @property
     def rewards(self) -> Float[np.ndarray, " rows"]:
         """What followed, float32."""
-        return self._columns["rewards"][: self._size]
+        return self._column("rewards")[: self._size]
 
     @property
     def next_observations(self) -> Shaped[np.ndarray, "rows ..."]:
         """The true successor, never a reset state."""
-        return self._columns["next_observations"][: self._size]
+        return self._column("next_observations")[: self._size]
 
     @property
     def terminations(self) -> Bool[np.ndarray, " rows"]:
         """Where the world ended."""
-        return self._columns["terminations"][: self._size]
+        return self._column("terminations")[: self._size]
 
     @property
     def truncations(self) -> Bool[np.ndarray, " rows"]:
         """Where a time limit or the end of recording cut the episode."""
-        return self._columns["truncations"][: self._size]
+        return self._column("truncations")[: self._size]
 
     def take(self, name: str, rows: Int[np.ndarray, " batch"]) -> Any:
         """One column at the given rows; read from disk, not through the memory map, where it lies on disk."""
@@ -188,7 +204,7 @@ class Experience:
         """One column from row ``start`` up to ``stop``, in memory; a view where it is in memory already."""
         return self._source(name)[start : self._size if stop is None else min(stop, self._size)]
 
-    def _source(self, name: str) -> np.ndarray | DiskColumn:
+    def _source(self, name: str) -> np.ndarray | DiskColumn | ChosenRows:
         return self._disk[name] if name in self._disk else self._columns[name][: self._size]
 
     def append(
@@ -210,6 +226,7 @@ class Experience:
         count = len(new["rewards"])
         if count % self.streams:
             raise DataError(f"{count} rows given to {self.streams} streams; give a multiple of {self.streams}")
+        self._columns = {name: self._column(name) for name in COLUMNS}
         for name, column in self._columns.items():
             expected = (count, *column.shape[1:])
             if new[name].shape != expected:
@@ -278,10 +295,16 @@ class Experience:
         episodes = self.episodes()
         if not len(episodes):
             return np.zeros(0)
-        rewards = self.read("rewards")
-        rewards = rewards if episodes.order is None else rewards[episodes.order]
-        totals = np.add.reduceat(rewards, episodes.starts, dtype=np.float64)
+        if episodes.order is None:
+            totals = np.concatenate([self._totals(part) for part in parts_of_episodes(episodes.ends)])
+        else:
+            totals = np.add.reduceat(self.read("rewards")[episodes.order], episodes.starts, dtype=np.float64)
         return totals if incomplete else totals[episodes.complete]
+
+    def _totals(self, ends: Int[np.ndarray, " episodes"]) -> Float[np.ndarray, " episodes"]:
+        """Sums of rewards of consecutive episodes; the first of ``ends`` is where they begin."""
+        rewards = self.read("rewards", ends[0], ends[-1])
+        return np.add.reduceat(rewards, ends[:-1] - ends[0], dtype=np.float64)
 
     def returns_to_go(self, discount: float, tail: float | Literal["repeat"] = 0.0) -> Float[np.ndarray, " rows"]:
         """Discounted return from each row to the end of its episode, float32, in the order of rows.
@@ -311,7 +334,8 @@ class Experience:
     def select(self, episodes: Sequence[int] | Int[np.ndarray, " chosen"]) -> Experience:
         """A new dataset of the chosen episodes (numbers into ``episodes()``), in the order given, in memory.
 
-        An unfinished episode is marked as truncated at its end.
+        An unfinished episode is marked as truncated at its end. Many rows of a dataset that lies on disk stay there:
+        their observations and actions are read when they are asked for.
         """
         found = self.episodes()
         chosen = np.asarray(episodes, np.int64).reshape(-1)
@@ -320,9 +344,23 @@ class Experience:
         rows = [found.rows(int(episode)) for episode in chosen]
         ends = np.cumsum([len(part) for part in rows], dtype=np.int64) - 1
         taken = np.concatenate(rows) if rows else np.zeros(0, np.int64)
-        columns = {name: self.take(name, taken) for name in COLUMNS}
+        columns: dict[str, Any] = {name: self._taken(name, taken) for name in COLUMNS}
         columns["truncations"][ends] |= ~columns["terminations"][ends]
         return Experience(self.spec, columns, {key: self.metadata[key] for key in self.metadata if key != "digest"})
+
+    def _taken(self, name: str, rows: Int[np.ndarray, " chosen"]) -> np.ndarray | ChosenRows:
+        column = self._disk.get(name)
+        if column is None or len(column.shape) == 1 or len(rows) * column.row_bytes <= _TAKEN_BYTES:
+            return self.take(name, rows)
+        return ChosenRows(column, rows)
+
+    def with_rewards(self, rewards: Float[np.ndarray, " rows"]) -> Experience:
+        """The same transitions with other rewards; the other columns are shared, not copied."""
+        columns: dict[str, Any] = {name: self._disk.get(name) for name in COLUMNS}
+        for name in COLUMNS:
+            if not isinstance(columns[name], ChosenRows):
+                columns[name] = self._column(name)[: self._size]
+        return Experience(self.spec, columns | {"rewards": rewards}, self.metadata)
 
     def in_order(self) -> Experience:
         """The same rows in order of time, stream after stream; itself where they are in that order."""

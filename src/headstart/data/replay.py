@@ -15,6 +15,7 @@ from headstart.core.errors import UsageError
 from headstart.core.specs import Discrete, Spec
 from headstart.data.batch import Batch
 from headstart.data.experience import Experience
+from headstart.data.row_weights import RowWeights
 from headstart.data.sampling import AliasTable, draw_rows
 from headstart.data.windows import Ring, window
 
@@ -86,7 +87,7 @@ class Replay(eqx.Module):
         n_step: int = 1,
         returns_to_go: bool = False,
         next_actions: bool = False,
-        weights: Float[np.ndarray, " rows"] | None = None,
+        weights: Float[np.ndarray, " rows"] | RowWeights | None = None,
         capacity: int | None = None,
         tail: float | Literal["repeat"] = 0.0,
     ) -> Replay:
@@ -119,9 +120,10 @@ class Replay(eqx.Module):
         capacity = -(-capacity // experience.streams) * experience.streams
         slices = _slices(experience.spec, returns_to_go)
         rows = np.zeros((capacity, slices[-1].stop), np.float32)
-        columns = experience.columns
         for name, place in zip(_PACKED, slices, strict=False):
-            rows[:size, place] = np.reshape(columns[name], (size, -1))
+            for start in range(0, size, _PACKED_AT_ONCE):
+                block = experience.read(name, start, start + _PACKED_AT_ONCE)
+                rows[start : start + len(block), place] = np.reshape(block, (len(block), -1))
         if capacity > size and not experience.fixed:
             # What is appended begins a new episode.
             rows[size - 1, slices[4].start] = rows[size - 1, slices[3].start] == 0.0
@@ -253,6 +255,7 @@ class Replay(eqx.Module):
         return columns.reshape(-1, *self.spec.action.shape)
 
 
+_PACKED_AT_ONCE = 1 << 16
 _PACKED = ("observations", "actions", "rewards", "terminations", "truncations", "next_observations")
 
 

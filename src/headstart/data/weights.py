@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from headstart.core.errors import DataError, UsageError
 from headstart.data.experience import Experience
+from headstart.data.row_weights import RowWeights
 
 Baseline = Callable[[Float[np.ndarray, "trajectories ..."], Float[np.ndarray, " trajectories"]], np.ndarray]
 
@@ -98,16 +99,23 @@ class TrajectoryWeights:
         Raises:
             DataError: as ``weigh``.
         """
+        return self.row_weights(experience).whole()
+
+    def row_weights(self, experience: Experience) -> RowWeights:
+        """The same, held as one number for each trajectory where trajectories lie one after another.
+
+        Raises:
+            DataError: as ``weigh``.
+        """
         trajectories, chosen = self._weigh(experience)
         episodes = experience.episodes()
         per_row = np.zeros(len(episodes))
         per_row[chosen] = trajectories.probabilities / trajectories.lengths
-        weights = np.repeat(per_row, episodes.lengths)
-        if episodes.order is not None:
-            ordered = weights
-            weights = np.empty_like(ordered)
-            weights[episodes.order] = ordered
-        return weights
+        if episodes.order is None:
+            return RowWeights(per_row, episodes.ends)
+        weights = np.empty(len(experience))
+        weights[episodes.order] = np.repeat(per_row, episodes.lengths)
+        return RowWeights.of(weights)
 
     def _weigh(self, experience: Experience) -> tuple[WeightedTrajectories, Int[np.ndarray, " trajectories"]]:
         episodes = experience.episodes()

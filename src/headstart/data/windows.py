@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from headstart.data.disk import DiskColumn
+from headstart.data.disk import ChosenRows, DiskColumn
 
 Outcomes = Callable[[Any], tuple[Any, Any, Any]]
 
@@ -96,9 +96,9 @@ def window(
 
 
 def discounted_returns(
-    rewards: Float[np.ndarray, " rows"] | DiskColumn,
-    terminations: Bool[np.ndarray, " rows"] | DiskColumn,
-    truncations: Bool[np.ndarray, " rows"] | DiskColumn,
+    rewards: Float[np.ndarray, " rows"] | DiskColumn | ChosenRows,
+    terminations: Bool[np.ndarray, " rows"] | DiskColumn | ChosenRows,
+    truncations: Bool[np.ndarray, " rows"] | DiskColumn | ChosenRows,
     discount: float,
     tail: float | Literal["repeat"] = 0.0,
     block: int = 1 << 20,
@@ -139,3 +139,13 @@ def discounted_returns(
         returns[start:stop] = value
         after = value[0]
     return returns
+
+
+def parts_of_episodes(ends: Int[np.ndarray, " episodes"], rows: int = 1 << 20) -> Iterator[Int[np.ndarray, " part"]]:
+    """Boundaries of episodes, cut into parts of about so many rows: a part begins where the one before it ends."""
+    bounds = np.concatenate([[0], ends])
+    first = 0
+    while first < len(ends):
+        last = max(first + 1, int(np.searchsorted(bounds, bounds[first] + rows, side="right")) - 1)
+        yield bounds[first : last + 1]
+        first = last
