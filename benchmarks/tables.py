@@ -41,6 +41,9 @@ start to its end, compilation included.""",
 its metrics logged as often as makes 1000 scalars a second, or once in 500 updates. Both train in one process and take
 turns, call by call of half a second, so that they meet the same moods of the machine; writing to disk is included.
 The cost is taken over all calls, its interval is a bootstrap over them. `Recorder.log` alone is a part of it.""",
+    "large_dataset": """Training straight from data on disk that are larger than the memory it takes, each case in a
+process of its own: the largest resident size, the look at all data included. The D4RL file is read through the
+converted copy that the command makes.""",
     "startup": "From the start of the command to its end.",
     "bandit_speed": """The same log for all sides: 10 arms, contexts of 10 features, rewards of 0 or 1, an arm logged
 at random in each row. Every side chooses in each row and then learns from what was logged: `replay` in one compiled
@@ -122,6 +125,9 @@ def section(name: str, title: str) -> list[str]:
     if "measures" in results:
         lines += ["| measure | value |", "| --- | --- |"]
         lines += [f"| {measure} | {rate(values)} |" for measure, values in results["measures"].items()] + [""]
+    if "peaks" in results:
+        lines += [f"| case, {results['updates']} updates | data, GB | peak of memory, MiB |", "| --- | --- | --- |"]
+        lines += [f"| {row['case']} | {row['gigabytes']:g} | {row['peak_mib']:,} |" for row in results["peaks"]] + [""]
     listed = ", ".join(f"{package} {version}" for package, version in sorted(versions.items()))
     lines.append(
         f"{results['date']}; {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
@@ -177,6 +183,7 @@ def page() -> str:
     titles |= {
         "bandit_speed": "Bandits",
         "finite_speed": "Finite worlds",
+        "large_dataset": "Data larger than memory",
         "logging_cost": "Logging",
         "language_training": "Language training",
         "language_sampling": "Language sampling",
