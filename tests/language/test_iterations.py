@@ -325,7 +325,7 @@ def test_what_was_cut_is_told(key_words, prompts, tmp_path, capsys):
     pairs = [{**row, "chosen": text, "rejected": text.split()[0]} for row in prompts[:4]]
     train("dpo", folder, pairs, training=replace(FAST, max_completion_tokens=2), folder=tmp_path / "run",
           show_progress=False)  # fmt: skip
-    assert "4 completions on the right" in capsys.readouterr().err
+    assert "of 4 rows, 4 cut: chosen on the right" in capsys.readouterr().err
 
 
 def test_resets_to_a_column_that_no_prompt_has_are_refused(key_words, prompts, tmp_path):
