@@ -16,6 +16,8 @@ DPO = {
 LOOPS = {
     "online loop, tiny model": {"shape": "tiny", "prompts": 8, "completions": 8, "prompt": 16, "longest": 32},
     "online loop, 0.3B shape": {"shape": "0.3B", "prompts": 1, "completions": 4, "prompt": 32, "longest": 16},
+    "online DPO, tiny model": {"shape": "tiny", "prompts": 32, "completions": 2, "prompt": 16, "longest": 32},
+    "online DPO, 0.3B shape": {"shape": "0.3B", "prompts": 2, "completions": 2, "prompt": 32, "longest": 16},
 }
 PACKING = {
     "packing, tiny model": {"shape": "tiny", "batch": 32, "longest": 256},
@@ -26,6 +28,8 @@ SHARE_OF_STEPS = {
     "0.3B shape": 0.1,
     "online loop, tiny model": 0.4,
     "online loop, 0.3B shape": 0.1,
+    "online DPO, tiny model": 0.4,
+    "online DPO, 0.3B shape": 0.1,
     "packing, tiny model": 0.6,
     "packing, 18 million weights": 0.1,
 }
@@ -43,10 +47,11 @@ def sides(title: str, steps: int) -> list[Side]:
         ]
     if title in LOOPS:
         task = LOOPS[title] | {"steps": steps, "warmup": 1}
-        return [
-            Side("headstart", OURS, "headstart_rloo.py", task),
-            Side("TRL's RLOOTrainer", THEIRS, "trl_rloo.py", task),
-        ]
+        if "DPO" in title:
+            theirs = Side("TRL's OnlineDPOTrainer", THEIRS, "trl_online_dpo.py", task)
+            return [Side("headstart", OURS, "headstart_online_language.py", task | {"method": "dpo"}), theirs]
+        theirs = Side("TRL's RLOOTrainer", THEIRS, "trl_rloo.py", task)
+        return [Side("headstart", OURS, "headstart_online_language.py", task | {"method": "rloo"}), theirs]
     task = PACKING[title] | {"steps": steps, "warmup": 1}
     parts = task["batch"] // 4
     return [

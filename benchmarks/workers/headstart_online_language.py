@@ -1,14 +1,16 @@
-"""Tokens a second of headstart's online loop: draw, judge, learn and record, by REINFORCE leave-one-out."""
+"""Tokens a second of headstart's online loop: draw, judge, learn and record, by REINFORCE leave-one-out or DPO."""
 
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 from language_task import language_model, questions, tokenizer, tokens_of_step, variety
 from task import Stopwatch, read_task, write_report
 
+from headstart.language.dpo import DPO
 from headstart.language.learner import Learner
 from headstart.language.online import Collected, Online
 from headstart.language.policy_gradient import REINFORCE
@@ -44,14 +46,18 @@ plan = Online(
     prompts_per_iteration=task["prompts"],
     completions=task["completions"],
     max_tokens=task["longest"],
-    pairing="each",
     history="current",
     steps_per_iteration=1,
-    reward_kl=0.05,
 )
-settings = Training(batch_size=task["prompts"] * task["completions"], learning_rate=1e-6)
+if task["method"] == "rloo":
+    method, batch = REINFORCE(), task["prompts"] * task["completions"]
+    plan = replace(plan, pairing="each", reward_kl=0.05)
+else:  # every pair is learned from, ties too, as TRL does
+    method, batch = DPO(beta=0.1), task["prompts"]
+    plan = replace(plan, pairing="first_two", ties="coin")
+settings = Training(batch_size=batch, learning_rate=1e-6)
 learner = Learner(
-    language_model(task["shape"]), tokenizer(task["shape"]), REINFORCE(), settings, task["steps"], keep_reference=True
+    language_model(task["shape"]), tokenizer(task["shape"]), method, settings, task["steps"], keep_reference=True
 )
 timing = Timing()
 with tempfile.TemporaryDirectory() as folder:
