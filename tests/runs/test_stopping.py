@@ -77,8 +77,11 @@ def started():
     """A function that starts a Python process, which is killed in the end."""
     processes = []
 
+    def heed():  # background jobs of a shell ignore it, and so would theirs
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     def start(command, **options):
-        processes.append(subprocess.Popen(command, **options))
+        processes.append(subprocess.Popen(command, preexec_fn=heed, **options))
         return processes[-1]
 
     yield start

@@ -97,10 +97,13 @@ def _trainer(run: RunFolder, status: Status) -> Process:
 
 
 def _heeded(process: Process) -> signal.Signals:
-    """The signal that ends its training in order; a shell's background jobs, for example, ignore SIGINT."""
+    """The signal that ends its training in order: SIGTERM where it is caught, as `headstart` does.
+
+    SIGINT may be caught by Polars alone, in a background job of a shell, in which Python ignores it.
+    """
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:"))
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGTERM, signal.SIGINT):
         if caught >> (number - 1) & 1:
             return number
     raise UsageError(f"{process} heeds neither SIGINT nor SIGTERM; it can only be killed, which loses no checkpoint")
