@@ -46,12 +46,12 @@ def sides(title: str, steps: int) -> list[Side]:
             Side("TRL, its default", THEIRS, "trl_dpo.py", task | {"precompute": False}),
         ]
     if title in LOOPS:
-        task = LOOPS[title] | {"steps": steps, "warmup": 1}
-        if "DPO" in title:
-            theirs = Side("TRL's OnlineDPOTrainer", THEIRS, "trl_online_dpo.py", task)
-            return [Side("headstart", OURS, "headstart_online_language.py", task | {"method": "dpo"}), theirs]
-        theirs = Side("TRL's RLOOTrainer", THEIRS, "trl_rloo.py", task)
-        return [Side("headstart", OURS, "headstart_online_language.py", task | {"method": "rloo"}), theirs]
+        method, trainer = ("dpo", "OnlineDPOTrainer") if "DPO" in title else ("rloo", "RLOOTrainer")
+        task = LOOPS[title] | {"steps": steps, "warmup": 1, "method": method}
+        return [
+            Side("headstart", OURS, "headstart_online_language.py", task),
+            Side(f"TRL's {trainer}", THEIRS, "trl_online_language.py", task),
+        ]
     task = PACKING[title] | {"steps": steps, "warmup": 1}
     parts = task["batch"] // 4
     return [

@@ -61,9 +61,9 @@ to 24 tokens and answers of 4 to 24. 0.3B shape: Gemma-3-270M's, 262 144 words, 
 and answers of 24 to 64. The online loop draws, judges and learns by REINFORCE leave-one-out with a penalty on the KL to
 the reference, from start to end of a step, TRL's by `RLOOTrainer.train`; neither saves weights. Tiny: 8 prompts of 16
 tokens, 8 completions of 32 each; 0.3B: one prompt of 32, 4 completions of 16. Online DPO learns from the first two
-completions of 32 prompts (0.3B: 2), a coin deciding ties, TRL by `OnlineDPOTrainer.train`. Packing: SFT on rows of log-normal
-lengths, 257 tokens at most, headstart's three ways of laying them out; "18 million weights" is a Llama of 6 layers and
-8192 words.""",
+completions of 32 prompts (0.3B: 2), a coin deciding ties, TRL by `OnlineDPOTrainer.train`. Packing: SFT on rows of
+log-normal lengths, 257 tokens at most, headstart's three ways of laying them out; "18 million weights" is a
+Llama of 6 layers and 8192 words.""",
     "language_sampling": """Completions at temperature 1, headstart's sampler, whose log-probabilities are included,
 beside transformers' `generate` without them, at the same number of rows; tokens are those drawn. Both in one process,
 in turn. The ratio is headstart's to the other's.""",
